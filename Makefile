@@ -1,0 +1,122 @@
+# Two commands on a fresh machine, which needs Python >= 3.10, a C++ compiler and make:
+#
+#   make demo    sets everything up and runs the main job on the photographs and the model that ship with freqops
+#   make test    sets everything up and runs the tests
+#
+# Both can be run again at any time: what is there is not made again, and after the first run no network is needed.
+#
+#   make build   the libraries only, incrementally         make style   ruff, mypy, clang-format: checks, no changes
+#   make format  lets ruff and clang-format rewrite        make asan    small and odd sizes under AddressSanitizer
+#   make bench   the benchmarks                            make clean   everything built (distclean: .venv as well)
+#
+# Overridable: PYTHON=python3.12, TORCH=torch==2.11.0, VENV_FLAGS=--system-site-packages (uses the torch of PYTHON),
+# PYTEST_FLAGS="-k fft_filter", DEMO_FLAGS="--cutoffs 4,8"; environment: FREQOPS_CUDA=0|1, FREQOPS_CUDA_ARCHS=90.
+
+PYTHON ?= python3
+VENV ?= .venv
+VENV_FLAGS ?=
+TORCH ?= torch==2.13.0
+# Real model definitions for the tests. --no-deps: the index has them for CUDA builds of torch only, and the
+# definitions need none of the compiled parts (tests/conftest.py).
+MODELS ?= torchvision==0.28.0 timm==1.0.31
+DEMO_OUT ?= demo-output
+DEMO_FLAGS ?=
+PYTEST_FLAGS ?=
+BENCH_FLAGS ?=
+
+BIN := $(VENV)/bin
+PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
+CXX_FILES = $(shell find csrc -name '*.cpp' -o -name '*.h' -o -name '*.cu' -o -name '*.cuh')
+
+.PHONY: help build demo test style format asan bench clean distclean
+.DEFAULT_GOAL := help
+
+help:
+	@sed -n '/^#/!q; s/^# \{0,1\}//p' Makefile
+
+# --- set-up: one stamp per step, so that each runs once -------------------------------------------------------------
+
+$(VENV)/.made-venv:
+	@echo "== Python environment in $(VENV)"
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 10) and "freqops: Python >= 3.10 is needed; set PYTHON=")'
+	@$(PYTHON) -m venv $(VENV_FLAGS) $(VENV)
+	@touch $@
+
+$(VENV)/.made-torch: $(VENV)/.made-venv
+	@$(BIN)/python -c 'import torch' 2>/dev/null || { echo "== $(TORCH)"; $(PIP) install $(TORCH); }
+	@touch $@
+
+$(VENV)/.made-tools: $(VENV)/.made-torch
+	@echo "== build tools"
+	@$(PIP) install 'setuptools>=77' pybind11 cmake ninja
+	@touch $@
+
+# Seen by eye while it runs: the first build takes minutes. Ninja makes a later one cost a second or two.
+build: $(VENV)/.made-tools
+	@echo "== build"
+	@$(BIN)/python setup.py --quiet build_ext --inplace
+
+$(VENV)/.made-install: pyproject.toml setup.py | build
+	@echo "== freqops (editable) and what it needs"
+	@$(PIP) install --no-build-isolation -e '.[dev]'
+	@touch $@
+
+$(VENV)/.made-models: $(VENV)/.made-install
+	@echo "== model definitions for the tests: $(MODELS)"
+	@$(PIP) install --no-deps $(MODELS)
+	@touch $@
+
+$(VENV)/.made-bench: $(VENV)/.made-install
+	@echo "== benchmark peers"
+	@$(PIP) install --no-build-isolation -e '.[bench]'
+	@touch $@
+
+# --- work -------------------------------------------------------------------------------------------------------------
+
+demo: $(VENV)/.made-install build
+	@echo "== demo"
+	@$(BIN)/freqops evaluate --out $(DEMO_OUT) $(DEMO_FLAGS)
+
+test: $(VENV)/.made-models build
+	@echo "== tests"
+	@$(BIN)/pytest $(PYTEST_FLAGS)
+
+style: $(VENV)/.made-install
+	@echo "== style"
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/clang-format --dry-run -Werror $(CXX_FILES)
+
+format: $(VENV)/.made-install
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
+	$(BIN)/clang-format -i $(CXX_FILES)
+
+# A second build, instrumented, with the package's Python files linked beside its libraries. The sanitizer has to be
+# the first library of the process, and python itself does not bring libstdc++, whose throw it intercepts. Each
+# level of the CPU kernels is a program of its own, so each is run.
+CPU_LEVELS = from freqops import _C; all = _C.cpu_levels(); print(*all[: all.index(_C.cpu_level()) + 1])
+ASAN_PRELOAD = $(shell $(CXX) -print-file-name=libasan.so) $(shell $(CXX) -print-file-name=libstdc++.so)
+asan: $(VENV)/.made-models build
+	@echo "== sanitizer build"
+	@PATH="$(abspath $(BIN)):$$PATH" cmake -S . -B build/asan -G Ninja -DFREQOPS_SANITIZE=ON \
+		-DPython_EXECUTABLE=$(abspath $(BIN))/python > build/asan.log || { cat build/asan.log; exit 1; }
+	@PATH="$(abspath $(BIN)):$$PATH" cmake --build build/asan
+	@for entry in freqops/*; do case $$entry in *.so) ;; *) ln -sfn "$(CURDIR)/$$entry" build/asan/freqops/ ;; esac; done
+	@for level in $$($(BIN)/python -c '$(CPU_LEVELS)'); do \
+		echo "== sanitizer, $$level"; \
+		FREQOPS_CPU=$$level PYTHONPATH=build/asan LD_PRELOAD="$(ASAN_PRELOAD)" ASAN_OPTIONS=detect_leaks=0 \
+		UBSAN_OPTIONS=print_stacktrace=1 $(BIN)/pytest -q -m sanitizer -p no:cacheprovider || exit 1; \
+	done
+
+bench: $(VENV)/.made-bench build
+	@echo "== benchmarks"
+	@$(BIN)/pytest benchmarks $(BENCH_FLAGS)
+
+clean:
+	rm -rf build dist *.egg-info freqops/*.so $(DEMO_OUT) .pytest_cache .mypy_cache .ruff_cache .hypothesis
+	find . -name __pycache__ -not -path './$(VENV)/*' -prune -exec rm -rf {} +
+
+distclean: clean
+	rm -rf $(VENV)

@@ -1,0 +1,46 @@
+// The CPU kernels of the level chosen for this machine.
+//
+// A kernel works on items [begin, end) with a scratch of its own per thread: the caller allocates and parallelises.
+#pragma once
+
+#include <vector>
+
+#include "../fft_filter.h"
+#include "../mix_amplitude_phase.h"
+#include "../spectral_correlation.h"
+
+namespace freqops::cpu {
+
+template <class T>
+struct Kernels {
+  int lanes;
+
+  size_t (*filter_bank_scratch)(const FilterBank<T>&);
+  int64_t (*filter_bank_items)(const FilterBank<T>&);
+  void (*filter_bank)(const FilterBank<T>&, int64_t begin, int64_t end, void* scratch);
+
+  // The transpose: reads the R slabs of bank.y and writes bank.x. Only for the columns-as-lanes form.
+  size_t (*filter_bank_adjoint_scratch)(const FilterBank<T>&);
+  int64_t (*filter_bank_adjoint_items)(const FilterBank<T>&);
+  void (*filter_bank_adjoint)(const FilterBank<T>&, int64_t begin, int64_t end, void* scratch);
+
+  size_t (*spectral_correlation_scratch)(const SpectralCorrelation<T>&);
+  size_t (*spectral_correlation_partial_elements)(const SpectralCorrelation<T>&);
+  int64_t (*spectral_correlation_items)(const SpectralCorrelation<T>&);
+  void (*spectral_correlation)(const SpectralCorrelation<T>&, int64_t begin, int64_t end, void* scratch);
+
+  size_t (*mix_amplitude_phase_scratch)(const MixAmplitudePhase<T>&);
+  int64_t (*mix_amplitude_phase_items)(const MixAmplitudePhase<T>&);
+  void (*mix_amplitude_phase)(const MixAmplitudePhase<T>&, int64_t begin, int64_t end, void* scratch);
+};
+
+// The level is the best one this machine has and the build holds; FREQOPS_CPU=default|avx2|avx512 asks for another.
+template <class T>
+const Kernels<T>& kernels();
+
+const char* selected_level();
+std::vector<const char*> compiled_levels();
+// Why the level asked for by FREQOPS_CPU is not the selected one; null where nothing is wrong.
+const char* level_problem();
+
+}  // namespace freqops::cpu

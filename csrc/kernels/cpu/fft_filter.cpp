@@ -1,0 +1,194 @@
+#include "../fft_filter.h"
+
+#include "columns_as_lanes.h"
+#include "dispatch.h"
+#include "planes_as_lanes.h"
+
+namespace freqops::cpu::FREQOPS_LEVEL {
+namespace {
+
+// Runs a fused filter over groups of planes: addresses, staging, complements, and the redoing of groups in which a
+// plane is not finite.
+template <class T, int Group, class Filter>
+class BankRunner {
+ public:
+  BankRunner(const FilterBank<T>& bank, void* scratch)
+      : bank_(bank),
+        arena_(scratch),
+        filter_(bank, arena_),
+        direct_in_(can_be_direct(bank.x)),
+        direct_out_(can_be_direct(bank.y)) {
+    // Columns as lanes read whole vectors of a row; planes as lanes see a plane as one run of elements.
+    stride_ = Group == 2 ? staged_stride<T>(width()) : width();
+    plane_ = std::max<size_t>(size_t(bank.x.height) * stride_, kLanes<T>);
+    for (int i = 0; i < Group; ++i) {
+      in_[i] = direct_in_ ? nullptr : arena_.take(plane_);
+      out_[i] = direct_out_ ? nullptr : arena_.take(plane_);
+    }
+    extra_ = direct_out_ || bank.complement == Complement::kNone ? nullptr : arena_.take(plane_ * Group);
+  }
+
+  size_t scratch_bytes() const { return arena_.bytes(); }
+
+  static int64_t items_per_channel(const FilterBank<T>& bank) {
+    const int64_t planes = bank.response_channels == 1 ? bank.x.planes() : bank.x.batch;
+    return (planes + Group - 1) / Group;
+  }
+  static int64_t items(const FilterBank<T>& bank) { return items_per_channel(bank) * bank.response_channels; }
+
+  void run_item(int64_t item, int64_t end) {
+    locate(item);
+    FilterTask<T, Group> task;
+    for (int i = 0; i < Group; ++i) {
+      const int j = i < count_ ? i : stand_in(i);
+      if (i < count_ && !direct_in_) gather_plane(bank_.x, n_[i], c_[i], in_[i], stride_);
+      task.in[i] = direct_in_ ? static_cast<const T*>(bank_.x.data) + bank_.x.offset(n_[j], c_[j]) : in_[j];
+      task.out[i] = direct_out_ ? static_cast<T*>(bank_.y.data) + bank_.y.offset(n_[j], c_[j]) : out_[j];
+      task.wanted[i] = i < count_;
+    }
+    task.stride = stride_;
+    task.response_stride = direct_out_ ? bank_.response_stride : 0;
+    task.channel = bank_.response_channels == 1 ? 0 : c_[0];
+    const bool contiguous = direct_in_ && bank_.response_channels == 1 && item + 1 < end;
+    task.next = contiguous ? task.in[0] + Group * plane_ : nullptr;
+    task.next_elements = std::min<size_t>(Group * plane_, remaining_planes(item) * plane_);
+    run_task(task);
+  }
+
+ private:
+  bool can_be_direct(const Images& images) const {
+    if (Group == 2) return is_direct<T>(images);
+    const bool same = std::is_same_v<T, double> || images.element == Element::kFloat;
+    return same && images.column_stride == 1 && images.row_stride == images.width &&
+           images.height * images.width >= kLanes<T>;
+  }
+  int64_t width() const { return bank_.x.width; }
+  int64_t remaining_planes(int64_t item) const {
+    return std::max<int64_t>(0, bank_.x.planes() - (item + 1) * Group);
+  }
+
+  // What takes the place of a missing plane: an imaginary part repeats its own real part, so that it can spoil nobody.
+  int stand_in(int i) const {
+    const int real_part = i - Group / 2;
+    return real_part >= 0 && real_part < count_ ? real_part : count_ - 1;
+  }
+
+  // The planes of an item: consecutive ones, or consecutive images of one channel where each channel has its response.
+  void locate(int64_t item) {
+    const int64_t per_channel = items_per_channel(bank_);
+    const bool shared = bank_.response_channels == 1;
+    const int64_t planes = shared ? bank_.x.planes() : bank_.x.batch;
+    const int64_t first = item % per_channel * Group;
+    count_ = static_cast<int>(std::min<int64_t>(Group, planes - first));
+    for (int i = 0; i < count_; ++i) {
+      n_[i] = shared ? (first + i) / bank_.x.channels : first + i;
+      c_[i] = shared ? (first + i) % bank_.x.channels : item / per_channel;
+    }
+  }
+
+  void run_task(const FilterTask<T, Group>& task) {
+    const auto finish = [&](int r) { finish_response(task, r); };
+    constexpr int kHalf = Group / 2;
+    const bool packed = count_ > kHalf;
+    if (filter_.run(task, packed, finish)) return;
+    for (int part = 0; part < 2; ++part) {
+      FilterTask<T, Group> apart = task;
+      for (int i = 0; i < kHalf; ++i) {
+        const int keep = part * kHalf + i, drop = (1 - part) * kHalf + i;
+        apart.in[drop] = apart.in[keep];
+        apart.wanted[drop] = false;
+      }
+      filter_.run(apart, false, [&](int r) { finish_response(apart, r); });
+    }
+  }
+
+  void finish_response(const FilterTask<T, Group>& task, int r) {
+    for (int i = 0; i < count_; ++i) {
+      if (!task.wanted[i]) continue;
+      const int64_t offset = bank_.y.offset(n_[i], c_[i]) + r * bank_.response_stride;
+      const T* y = task.out[i] + r * task.response_stride;
+      if (bank_.complement == Complement::kEach) finish_each(task.in[i], y, offset, i);
+      if (bank_.complement == Complement::kRest) finish_rest(task.in[i], y, r, i);
+      if (!direct_out_) scatter_plane(bank_.y, offset, y, stride_);
+    }
+  }
+
+  void finish_each(const T* x, const T* y, int64_t offset, int i) {
+    T* high = direct_out_ ? static_cast<T*>(bank_.high) + offset : extra_ + i * plane_;
+    subtract(x, y, high);
+    if (!direct_out_) {
+      Images target = bank_.y;
+      target.data = bank_.high;
+      scatter_plane(target, offset, high, stride_);
+    }
+  }
+
+  void finish_rest(const T* x, const T* y, int r, int i) {
+    const int64_t offset = bank_.y.offset(n_[i], c_[i]) + bank_.responses * bank_.response_stride;
+    T* rest = direct_out_ ? static_cast<T*>(bank_.y.data) + offset : extra_ + i * plane_;
+    subtract(r == 0 ? x : rest, y, rest);
+    if (!direct_out_ && r + 1 == bank_.responses) scatter_plane(bank_.y, offset, rest, stride_);
+  }
+
+  void subtract(const T* x, const T* y, T* out) const {
+    const size_t elements = size_t(bank_.x.height) * stride_;
+    for (size_t e = 0; e < elements; ++e) out[e] = x[e] - y[e];
+  }
+
+  const FilterBank<T>& bank_;
+  Arena<T> arena_;
+  Filter filter_;
+  bool direct_in_, direct_out_;
+  int64_t stride_;
+  size_t plane_;
+  T* in_[Group];
+  T* out_[Group];
+  T* extra_;
+  int count_;
+  int64_t n_[Group], c_[Group];
+};
+
+template <class T>
+using PairRunner = BankRunner<T, 2, PairFilter<T>>;
+template <class T>
+using GroupRunner = BankRunner<T, kGroup<T>, GroupFilter<T>>;
+
+template <class T>
+size_t filter_bank_scratch(const FilterBank<T>& bank) {
+  if (bank.planes_as_lanes) return GroupRunner<T>(bank, nullptr).scratch_bytes();
+  return PairRunner<T>(bank, nullptr).scratch_bytes();
+}
+
+template <class T>
+int64_t filter_bank_items(const FilterBank<T>& bank) {
+  return bank.planes_as_lanes ? GroupRunner<T>::items(bank) : PairRunner<T>::items(bank);
+}
+
+template <class Runner, class T>
+void run_items(const FilterBank<T>& bank, int64_t begin, int64_t end, void* scratch) {
+  Runner runner(bank, scratch);
+  for (int64_t item = begin; item < end; ++item) runner.run_item(item, end);
+}
+
+template <class T>
+void filter_bank(const FilterBank<T>& bank, int64_t begin, int64_t end, void* scratch) {
+  if (bank.planes_as_lanes) {
+    run_items<GroupRunner<T>>(bank, begin, end, scratch);
+  } else {
+    run_items<PairRunner<T>>(bank, begin, end, scratch);
+  }
+  if (bank.stream) streaming_fence();
+}
+
+}  // namespace
+
+template <class T>
+void fill_fft_filter(Kernels<T>& kernels) {
+  kernels.filter_bank_scratch = filter_bank_scratch<T>;
+  kernels.filter_bank_items = filter_bank_items<T>;
+  kernels.filter_bank = filter_bank<T>;
+}
+template void fill_fft_filter<float>(Kernels<float>&);
+template void fill_fft_filter<double>(Kernels<double>&);
+
+}  // namespace freqops::cpu::FREQOPS_LEVEL

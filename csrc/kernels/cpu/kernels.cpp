@@ -1,0 +1,27 @@
+// The table of this level's kernels, for dispatch.cpp.
+#include "dispatch.h"
+#include "lanes.h"
+
+namespace freqops::cpu::FREQOPS_LEVEL {
+
+template <class T>
+void fill_fft_filter(Kernels<T>&);
+template <class T>
+void fill_filter_bank_adjoint(Kernels<T>&);
+template <class T>
+void fill_spectral_correlation(Kernels<T>&);
+template <class T>
+void fill_mix_amplitude_phase(Kernels<T>&);
+
+template <class T>
+void fill_kernels(Kernels<T>& kernels) {
+  kernels.lanes = kLanes<T>;
+  fill_fft_filter(kernels);
+  fill_filter_bank_adjoint(kernels);
+  fill_spectral_correlation(kernels);
+  fill_mix_amplitude_phase(kernels);
+}
+template void fill_kernels<float>(Kernels<float>&);
+template void fill_kernels<double>(Kernels<double>&);
+
+}  // namespace freqops::cpu::FREQOPS_LEVEL

@@ -1,0 +1,14 @@
+// Every operator of freqops, in torch's schema language. No complex tensor appears: a response is a real tensor and,
+// where it is complex, a second one with its imaginary part. `dims` is the number of trailing axes transformed, 1 or 2.
+#include <torch/csrc/stable/library.h>
+
+STABLE_TORCH_LIBRARY(freqops, m) {
+  m.def("fft_filter(Tensor x, Tensor response, Tensor? imag, int dims) -> Tensor");
+  m.def("fft_filter.out(Tensor x, Tensor response, Tensor? imag, int dims, *, Tensor(a!) out) -> Tensor(a!)");
+  m.def("filter_bank(Tensor x, Tensor responses, Tensor? imag, int dims) -> Tensor");
+  m.def("filter_bank_adjoint(Tensor y, Tensor responses, Tensor? imag, int dims) -> Tensor");
+  m.def("low_high(Tensor x, Tensor responses, int dims) -> (Tensor, Tensor)");
+  m.def("split_bands(Tensor x, Tensor responses, int dims) -> Tensor");
+  m.def("spectral_correlation(Tensor x, Tensor y, int channels, int dims) -> (Tensor, Tensor)");
+  m.def("mix_amplitude_phase(Tensor amplitude, Tensor phase, bool over_channels) -> Tensor");
+}
