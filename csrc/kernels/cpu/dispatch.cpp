@@ -4,6 +4,8 @@
 #include <cstring>
 #include <string>
 
+#include "../filter_plan.h"
+
 namespace freqops::cpu {
 
 #define FREQOPS_DECLARE_LEVEL(level)          \
@@ -105,5 +107,19 @@ std::vector<const char*> compiled_levels() {
 }
 
 const char* level_problem() { return selection().problem.empty() ? nullptr : selection().problem.c_str(); }
+
+namespace {
+
+template <class T>
+std::string describe(int64_t height, int64_t width, int64_t planes) {
+  const int lanes = kernels<T>().lanes;
+  return FilterPlan<T>(choose_filter_form(height, width, planes, lanes), lanes).describe();
+}
+
+}  // namespace
+
+std::string describe_filter(int64_t height, int64_t width, int64_t planes, bool is_double) {
+  return is_double ? describe<double>(height, width, planes) : describe<float>(height, width, planes);
+}
 
 }  // namespace freqops::cpu

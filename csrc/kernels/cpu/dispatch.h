@@ -3,6 +3,7 @@
 // A kernel works on items [begin, end) with a scratch of its own per thread: the caller allocates and parallelises.
 #pragma once
 
+#include <string>
 #include <vector>
 
 #include "../fft_filter.h"
@@ -42,5 +43,8 @@ const char* selected_level();
 std::vector<const char*> compiled_levels();
 // Why the level asked for by FREQOPS_CPU is not the selected one; null where nothing is wrong.
 const char* level_problem();
+
+// Which form and plans a filter of `planes` planes of this size takes, in words.
+std::string describe_filter(int64_t height, int64_t width, int64_t planes, bool is_double);
 
 }  // namespace freqops::cpu

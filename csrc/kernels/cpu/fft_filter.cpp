@@ -49,8 +49,10 @@ class BankRunner {
     task.stride = stride_;
     task.response_stride = direct_out_ ? bank_.response_stride : 0;
     task.channel = bank_.response_channels == 1 ? 0 : c_[0];
-    const bool contiguous = direct_in_ && bank_.response_channels == 1 && item + 1 < end;
-    task.next = contiguous ? task.in[0] + Group * plane_ : nullptr;
+    // Small planes come quickly enough by themselves.
+    constexpr size_t kWorthFetching = size_t{64} << 10;
+    const bool consecutive = direct_in_ && bank_.response_channels == 1 && item + 1 < end;
+    task.next = consecutive && Group * plane_ * sizeof(T) >= kWorthFetching ? task.in[0] + Group * plane_ : nullptr;
     task.next_elements = std::min<size_t>(Group * plane_, remaining_planes(item) * plane_);
     run_task(task);
   }

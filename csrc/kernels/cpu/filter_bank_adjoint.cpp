@@ -75,7 +75,7 @@ class AdjointRunner {
     const Lines<T> lines = work_.line.lines, sum = spectrum_block(sum_, block, width());
     rows_to_lines(work_, block, width(), lines);
     turn_lines(step(), lines, block, width(), T{-1});
-    forward(*bank_.plan_w, lines, lines, keep_all(*bank_.plan_w), {lines, work_.line.generic}, false);
+    forward(*bank_.plan_w, lines, lines, keep_all(*bank_.plan_w), {lines, work_.line.generic}, 1, false);
     const ptrdiff_t offset = static_cast<ptrdiff_t>(block) * width() * kLanes<T>;
     for (int e = 0; e < width(); ++e) {
       const vector_of<T> re = load<T>(table.re + offset + e * kLanes<T>);
@@ -90,7 +90,7 @@ class AdjointRunner {
     const KeptRows& kept = bank_.kept[channel];
     for (int block = 0; block < row_blocks<T>(kept.slots); ++block) {
       const Lines<T> lines = spectrum_block(sum_, block, width());
-      inverse(*bank_.plan_w, lines, lines, keep_all(*bank_.plan_w), {lines, work_.line.generic}, false);
+      inverse(*bank_.plan_w, lines, lines, keep_all(*bank_.plan_w), {lines, work_.line.generic}, 1, false);
       turn_lines(step(), lines, block, width(), T{1});
       lines_to_rows(work_, block, width(), lines);
     }

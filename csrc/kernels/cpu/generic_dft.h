@@ -70,11 +70,11 @@ void bluestein_dft(const GenericDft<T>& plan, Load&& load_element, Store&& store
   };
   for (int n = 0; n < plan.length; ++n) store_complex(lines, n, times(load_element(n), plan.chirp + 2 * n));
   for (int n = plan.length; n < inner.length; ++n) store_complex(lines, n, Complex<V>{V{}, V{}});
-  forward(inner, lines, lines, keep_all(inner), AxisScratch<T>{lines, nullptr}, false);
+  forward(inner, lines, lines, keep_all(inner), AxisScratch<T>{lines, nullptr}, 1, false);
   for (int e = 0; e < inner.length; ++e) {
     store_complex(lines, e, times(load_complex(lines, e), plan.chirp_spectrum + 2 * e));
   }
-  inverse(inner, lines, lines, keep_all(inner), AxisScratch<T>{lines, nullptr}, false);
+  inverse(inner, lines, lines, keep_all(inner), AxisScratch<T>{lines, nullptr}, 1, false);
   for (int k = 0; k < plan.length; ++k) store_element(k, times(load_complex(lines, k), plan.chirp + 2 * k));
 }
 

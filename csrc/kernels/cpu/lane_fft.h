@@ -2,7 +2,8 @@
 // needs no shuffle. Real and imaginary parts lie in separate arrays.
 //
 // Every function here is a forward transform; the inverse is the same with the real and imaginary arrays exchanged.
-// Stages follow fft/plan.h: the forward ones twiddle after the butterfly, the inverse ones before it.
+// Stages follow fft/plan.h: the forward ones twiddle after the butterfly, the inverse ones before it. They work on
+// `columns` lines side by side (kLanes elements apart), so that a call is worth its cost on short lines too.
 #pragma once
 
 #include "../fft/dft.h"
@@ -38,7 +39,7 @@ FREQOPS_INLINE void store_complex(Lines<T> x, ptrdiff_t element, Complex<vector_
 // The radices with a codelet of their own. float64 is for checking rather than for speed and has fewer, which halves
 // the build; plan_builder.cpp chooses from the same lists.
 #define FREQOPS_RADICES_COMMON(X) X(1) X(2) X(3) X(4) X(5) X(7) X(8) X(9) X(11) X(13) X(16)
-#define FREQOPS_RADICES_FLOAT_ONLY(X) X(6) X(10) X(12) X(14) X(15) X(23) X(28) X(32)
+#define FREQOPS_RADICES_FLOAT_ONLY(X) X(6) X(10) X(12) X(14) X(15) X(23)
 
 enum class Hint { kNone, kPrefetchInput, kStreamOutput };
 
@@ -53,49 +54,94 @@ FREQOPS_INLINE void multiply_twiddles(Complex<vector_of<T>> (&v)[R], const T* tw
   }
 }
 
+// Walks the butterflies of a stage: output or input q of the present one is q * step away.
+template <class T>
+struct Cursor {
+  T* re;
+  T* im;
+  ptrdiff_t step;
+
+  FREQOPS_HOST_DEVICE Complex<vector_of<T>> get(int q) const { return {load<T>(re + q * step), load<T>(im + q * step)}; }
+  FREQOPS_HOST_DEVICE void put(int q, Complex<vector_of<T>> v) const {
+    store<T>(re + q * step, v.re);
+    store<T>(im + q * step, v.im);
+  }
+  FREQOPS_HOST_DEVICE void advance(ptrdiff_t elements) {
+    re += elements;
+    im += elements;
+  }
+  // Keeps the compiler from computing all 2 R addresses ahead of the loop: that spills them, and costs short loops more
+  // than it saves.
+  FREQOPS_HOST_DEVICE void keep_relative() { asm("" : "+r"(re), "+r"(im)); }
+};
+
+// One butterfly of a stage with twiddles: reads at `from`, writes at `to`.
 template <int R, Hint kHint, class T>
-FREQOPS_NOINLINE void forward_stage(Lines<T> in, Lines<T> out, int span, int blocks, const T* twiddle) {
-  for (int block = 0; block < blocks; ++block) {
-    for (int j = 0; j < span; ++j) {
-      const ptrdiff_t base = static_cast<ptrdiff_t>(block) * R * span + j;
-      Complex<vector_of<T>> v[R];
+FREQOPS_INLINE void forward_butterfly(Cursor<T> from, Cursor<T> to, const T* twiddle) {
+  Complex<vector_of<T>> v[R];
 #pragma GCC unroll 64
-      for (int q = 0; q < R; ++q) {
-        if constexpr (kHint == Hint::kPrefetchInput) {
-          // The next column block lies beside this one: ask for it now, it is needed a whole pass later.
-          __builtin_prefetch(in.re + (base + q * span) * in.stride + kLanes<T>, 0, 3);
-          __builtin_prefetch(in.im + (base + q * span) * in.stride + kLanes<T>, 0, 3);
-        }
-        v[q] = load_complex(in, base + q * span);
-      }
-      Dft<R, -1>::run(v);
-      multiply_twiddles<R, T>(v, twiddle + static_cast<ptrdiff_t>(j) * 2 * (R - 1));
+  for (int q = 0; q < R; ++q) {
+    if constexpr (kHint == Hint::kPrefetchInput) {
+      // The next column block lies beside this one: ask for it now, it is needed a whole pass later.
+      __builtin_prefetch(from.re + q * from.step + kLanes<T>, 0, 3);
+      __builtin_prefetch(from.im + q * from.step + kLanes<T>, 0, 3);
+    }
+    v[q] = from.get(q);
+  }
+  Dft<R, -1>::run(v);
+  multiply_twiddles<R, T>(v, twiddle);
 #pragma GCC unroll 64
-      for (int q = 0; q < R; ++q) store_complex(out, base + q * span, v[q]);
+  for (int q = 0; q < R; ++q) to.put(q, v[q]);
+}
+
+template <int R, Hint kHint, class T>
+FREQOPS_INLINE void inverse_butterfly(Cursor<T> from, Cursor<T> to, const T* twiddle) {
+  Complex<vector_of<T>> v[R];
+#pragma GCC unroll 64
+  for (int q = 0; q < R; ++q) v[q] = from.get(q);
+  multiply_twiddles<R, T>(v, twiddle);
+  Dft<R, -1>::run(v);
+#pragma GCC unroll 64
+  for (int q = 0; q < R; ++q) {
+    if constexpr (kHint == Hint::kStreamOutput) {
+      store_streaming<T>(to.re + q * to.step, v[q].re);
+      store_streaming<T>(to.im + q * to.step, v[q].im);
+    } else {
+      to.put(q, v[q]);
     }
   }
 }
 
-template <int R, Hint kHint, class T>
-FREQOPS_NOINLINE void inverse_stage(Lines<T> in, Lines<T> out, int span, int blocks, const T* twiddle) {
-  for (int block = 0; block < blocks; ++block) {
-    for (int j = 0; j < span; ++j) {
-      const ptrdiff_t base = static_cast<ptrdiff_t>(block) * R * span + j;
-      Complex<vector_of<T>> v[R];
-#pragma GCC unroll 64
-      for (int q = 0; q < R; ++q) v[q] = load_complex(in, base + q * span);
-      multiply_twiddles<R, T>(v, twiddle + static_cast<ptrdiff_t>(j) * 2 * (R - 1));
-      Dft<R, -1>::run(v);
-#pragma GCC unroll 64
-      for (int q = 0; q < R; ++q) {
-        if constexpr (kHint == Hint::kStreamOutput) {
-          store_streaming<T>(out.re + (base + q * span) * out.stride, v[q].re);
-          store_streaming<T>(out.im + (base + q * span) * out.stride, v[q].im);
+// The extent of a stage: `blocks` blocks of radix x span elements, in `columns` lines.
+struct StageShape {
+  int span;
+  int blocks;
+  int columns;
+};
+
+template <int R, bool kForward, Hint kHint, class T>
+FREQOPS_NOINLINE void twiddled_stage(Lines<T> in, Lines<T> out, StageShape shape, const T* twiddle) {
+  Cursor<T> from{in.re, in.im, shape.span * in.stride}, to{out.re, out.im, shape.span * out.stride};
+  const ptrdiff_t columns = static_cast<ptrdiff_t>(shape.columns) * kLanes<T>;
+  for (int block = 0; block < shape.blocks; ++block) {
+    const T* w = twiddle;
+    for (int j = 0; j < shape.span; ++j, w += 2 * (R - 1)) {
+      for (int column = 0; column < shape.columns; ++column) {
+        from.keep_relative();
+        to.keep_relative();
+        if constexpr (kForward) {
+          forward_butterfly<R, kHint, T>(from, to, w);
         } else {
-          store_complex(out, base + q * span, v[q]);
+          inverse_butterfly<R, kHint, T>(from, to, w);
         }
+        from.advance(kLanes<T>);
+        to.advance(kLanes<T>);
       }
+      from.advance(in.stride - columns);
+      to.advance(out.stride - columns);
     }
+    from.advance((R - 1) * from.step);
+    to.advance((R - 1) * to.step);
   }
 }
 
@@ -110,35 +156,47 @@ constexpr bool is_kept(int q) {
 }
 
 template <int R, int Keep, class T>
-FREQOPS_NOINLINE void forward_last(Lines<T> in, Lines<T> out, const int32_t* slot, int blocks) {
-  for (int block = 0; block < blocks; ++block) {
-    Complex<vector_of<T>> v[R];
+FREQOPS_NOINLINE void forward_last(Lines<T> in, Lines<T> out, const int32_t* slot, int blocks, int columns) {
+  Cursor<T> from{in.re, in.im, in.stride};
+  for (int block = 0; block < blocks; ++block, slot += R) {
+    Lines<T> to = out;
+    for (int column = 0; column < columns; ++column) {
+      from.keep_relative();
+      Complex<vector_of<T>> v[R];
 #pragma GCC unroll 64
-    for (int q = 0; q < R; ++q) v[q] = load_complex(in, block * R + q);
-    Dft<R, -1>::run(v);
+      for (int q = 0; q < R; ++q) v[q] = from.get(q);
+      Dft<R, -1>::run(v);
 #pragma GCC unroll 64
-    for (int q = 0; q < R; ++q) {
-      if (!is_kept<R, Keep>(q)) continue;
-      const int32_t place = slot[block * R + q];
-      if (place >= 0) store_complex(out, place, v[q]);
+      for (int q = 0; q < R; ++q) {
+        if (is_kept<R, Keep>(q) && slot[q] >= 0) store_complex(to, slot[q], v[q]);
+      }
+      from.advance(kLanes<T>);
+      to = {to.re + kLanes<T>, to.im + kLanes<T>, to.stride};
     }
+    from.advance(R * in.stride - static_cast<ptrdiff_t>(columns) * kLanes<T>);
   }
 }
 
 template <int R, int Keep, class T>
-FREQOPS_NOINLINE void inverse_first(Lines<T> in, Lines<T> out, const int32_t* slot, int blocks) {
-  for (int block = 0; block < blocks; ++block) {
-    Complex<vector_of<T>> v[R];
+FREQOPS_NOINLINE void inverse_first(Lines<T> in, Lines<T> out, const int32_t* slot, int blocks, int columns) {
+  Cursor<T> to{out.re, out.im, out.stride};
+  for (int block = 0; block < blocks; ++block, slot += R) {
+    Lines<T> from = in;
+    for (int column = 0; column < columns; ++column) {
+      to.keep_relative();
+      Complex<vector_of<T>> v[R];
 #pragma GCC unroll 64
-    for (int q = 0; q < R; ++q) {
-      v[q] = {vector_of<T>{}, vector_of<T>{}};
-      if (!is_kept<R, Keep>(q)) continue;
-      const int32_t place = slot[block * R + q];
-      if (place >= 0) v[q] = load_complex(in, place);
+      for (int q = 0; q < R; ++q) {
+        v[q] = {vector_of<T>{}, vector_of<T>{}};
+        if (is_kept<R, Keep>(q) && slot[q] >= 0) v[q] = load_complex(from, slot[q]);
+      }
+      Dft<R, -1>::run(v);
+#pragma GCC unroll 64
+      for (int q = 0; q < R; ++q) to.put(q, v[q]);
+      to.advance(kLanes<T>);
+      from = {from.re + kLanes<T>, from.im + kLanes<T>, from.stride};
     }
-    Dft<R, -1>::run(v);
-#pragma GCC unroll 64
-    for (int q = 0; q < R; ++q) store_complex(out, block * R + q, v[q]);
+    to.advance(R * out.stride - static_cast<ptrdiff_t>(columns) * kLanes<T>);
   }
 }
 
@@ -156,12 +214,15 @@ FREQOPS_INLINE vector_of<T> load_gain(const T* p, ptrdiff_t element) {
   }
 }
 
+// Lines only: elements are kLanes apart on both sides.
 template <int R, int Keep, bool kComplexGain, Gain kGain, class T>
 FREQOPS_NOINLINE void middle(Lines<T> in, Lines<T> out, const T* gain_re, const T* gain_im, int blocks) {
+  Cursor<T> from{in.re, in.im, kLanes<T>}, to{out.re, out.im, kLanes<T>};
+  constexpr ptrdiff_t kGainStep = kGain == Gain::kPerLane ? kLanes<T> : 1;
   for (int block = 0; block < blocks; ++block) {
     Complex<vector_of<T>> v[R];
 #pragma GCC unroll 64
-    for (int q = 0; q < R; ++q) v[q] = load_complex(in, block * R + q);
+    for (int q = 0; q < R; ++q) v[q] = from.get(q);
     Dft<R, -1>::run(v);
 #pragma GCC unroll 64
     for (int q = 0; q < R; ++q) {
@@ -169,10 +230,9 @@ FREQOPS_NOINLINE void middle(Lines<T> in, Lines<T> out, const T* gain_re, const 
         v[q] = {vector_of<T>{}, vector_of<T>{}};
         continue;
       }
-      const ptrdiff_t element = static_cast<ptrdiff_t>(block) * R + q;
-      const vector_of<T> re = load_gain<kGain, T>(gain_re, element);
+      const vector_of<T> re = load_gain<kGain, T>(gain_re, q);
       if constexpr (kComplexGain) {
-        v[q] = multiply(v[q], {re, load_gain<kGain, T>(gain_im, element)});
+        v[q] = multiply(v[q], {re, load_gain<kGain, T>(gain_im, q)});
       } else {
         v[q] = {v[q].re * re, v[q].im * re};
       }
@@ -180,7 +240,11 @@ FREQOPS_NOINLINE void middle(Lines<T> in, Lines<T> out, const T* gain_re, const 
     }
     Dft<R, -1>::run(v);
 #pragma GCC unroll 64
-    for (int q = 0; q < R; ++q) store_complex(out, block * R + q, {v[q].im, v[q].re});
+    for (int q = 0; q < R; ++q) to.put(q, {v[q].im, v[q].re});
+    from.advance(R * kLanes<T>);
+    to.advance(R * kLanes<T>);
+    gain_re += R * kGainStep;
+    if constexpr (kComplexGain) gain_im += R * kGainStep;
   }
 }
 

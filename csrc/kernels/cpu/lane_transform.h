@@ -33,14 +33,17 @@ inline size_t generic_scratch_elements(const GenericDft<T>& generic) {
   return 0;
 }
 
-// Natural order in `in` to kept positions in `out`. `in` may be scratch.lines.
+// Natural order in `in` to kept positions in `out`, for `columns` lines side by side. `in` may be scratch.lines, whose
+// stride must have room for the columns.
 template <class T>
-void forward(const AxisPlan<T>& plan, Lines<T> in, Lines<T> out, Kept kept, AxisScratch<T> scratch, bool prefetch);
+void forward(const AxisPlan<T>& plan, Lines<T> in, Lines<T> out, Kept kept, AxisScratch<T> scratch, int columns,
+             bool prefetch);
 
 // Kept positions in `in` to natural order in `out`, unnormalised. `stream` asks for stores past the caches: every
 // vector of `out` must then be aligned.
 template <class T>
-void inverse(const AxisPlan<T>& plan, Lines<T> in, Lines<T> out, Kept kept, AxisScratch<T> scratch, bool stream);
+void inverse(const AxisPlan<T>& plan, Lines<T> in, Lines<T> out, Kept kept, AxisScratch<T> scratch, int columns,
+             bool stream);
 
 // The values by which the positions of one line are multiplied; im is null for a real response.
 template <class T>
@@ -51,13 +54,15 @@ struct LineGain {
   int outputs;  // as Kept::outputs, for the last radix of the line's axis
 };
 
+// The two below work on `lines` consecutive lines of kLanes signals each, contiguous in memory.
+
 // All forward stages but the last, in place.
 template <class T>
-void forward_but_last(const AxisPlan<T>& plan, Lines<T> lines);
+void forward_but_last(const AxisPlan<T>& plan, Lines<T> x, int lines);
 
 // The rest of a filter along one axis: last forward stage of `in`, response, and all inverse stages, result in `out`
-// (which may be `in`).
+// (which may be `in`). The gains of the lines follow each other.
 template <class T>
-void filter_after_first(const AxisPlan<T>& plan, Lines<T> in, Lines<T> out, LineGain<T> gain, T* generic);
+void filter_after_first(const AxisPlan<T>& plan, Lines<T> in, Lines<T> out, LineGain<T> gain, T* generic, int lines);
 
 }  // namespace freqops::cpu::FREQOPS_LEVEL

@@ -40,93 +40,113 @@ FREQOPS_INLINE bool visit_kept_radix(int radix, int outputs, Visit&& visit) {
 }
 
 template <class T>
-FREQOPS_NOINLINE void forward_stage_any(int radix, bool prefetch, Lines<T> in, Lines<T> out, int span, int blocks,
-                                        const T* twiddle) {
+FREQOPS_NOINLINE void forward_stage(int radix, bool prefetch, Lines<T> in, Lines<T> out, StageShape shape,
+                                    const T* twiddle) {
   visit_radix<T>(radix, [&](auto r) {
     if (prefetch) {
-      forward_stage<r, Hint::kPrefetchInput, T>(in, out, span, blocks, twiddle);
+      twiddled_stage<r, true, Hint::kPrefetchInput, T>(in, out, shape, twiddle);
     } else {
-      forward_stage<r, Hint::kNone, T>(in, out, span, blocks, twiddle);
+      twiddled_stage<r, true, Hint::kNone, T>(in, out, shape, twiddle);
     }
   });
 }
 
 template <class T>
-FREQOPS_NOINLINE void inverse_stage_any(int radix, bool stream, Lines<T> in, Lines<T> out, int span, int blocks,
-                                        const T* twiddle) {
+FREQOPS_NOINLINE void inverse_stage(int radix, bool stream, Lines<T> in, Lines<T> out, StageShape shape,
+                                    const T* twiddle) {
   visit_radix<T>(radix, [&](auto r) {
     if constexpr (kHasStreaming && sizeof(T) == sizeof(float)) {
-      if (stream) return inverse_stage<r, Hint::kStreamOutput, T>(in, out, span, blocks, twiddle);
+      if (stream) return twiddled_stage<r, false, Hint::kStreamOutput, T>(in, out, shape, twiddle);
     }
-    inverse_stage<r, Hint::kNone, T>(in, out, span, blocks, twiddle);
+    twiddled_stage<r, false, Hint::kNone, T>(in, out, shape, twiddle);
   });
 }
 
 template <class T>
-void forward_last_any(const AxisPlan<T>& plan, Lines<T> in, Lines<T> out, Kept kept, int blocks, T* generic) {
-  const bool built_in = visit_kept_radix<T>(plan.last_radix(), kept.outputs, [&](auto r, auto keep) {
-    forward_last<r, keep, T>(in, out, kept.slot, blocks);
-  });
-  if (built_in) return;
-  const int radix = plan.last_radix();
+Lines<T> column_of(Lines<T> x, int column) {
+  return {x.re + column * kLanes<T>, x.im + column * kLanes<T>, x.stride};
+}
+
+// Calls visit(block, column) for the butterflies of a generic last stage.
+template <class Visit>
+void for_each_generic(int blocks, int columns, Visit&& visit) {
   for (int block = 0; block < blocks; ++block) {
-    generic_dft<T>(
-        plan.generic, [&](int n) { return load_complex(in, block * radix + n); },
-        [&](int k, Complex<vector_of<T>> v) {
-          const int32_t place = kept.slot[block * radix + k];
-          if (place >= 0) store_complex(out, place, v);
-        },
-        generic);
+    for (int column = 0; column < columns; ++column) visit(block, column);
   }
 }
 
 template <class T>
-void inverse_first_any(const AxisPlan<T>& plan, Lines<T> in, Lines<T> out, Kept kept, int blocks, T* generic) {
+void forward_last_any(const AxisPlan<T>& plan, Lines<T> in, Lines<T> out, Kept kept, int blocks, int columns,
+                      T* generic) {
   const bool built_in = visit_kept_radix<T>(plan.last_radix(), kept.outputs, [&](auto r, auto keep) {
-    inverse_first<r, keep, T>(in, out, kept.slot, blocks);
+    forward_last<r, keep, T>(in, out, kept.slot, blocks, columns);
   });
   if (built_in) return;
   const int radix = plan.last_radix();
-  for (int block = 0; block < blocks; ++block) {
+  for_each_generic(blocks, columns, [&](int block, int column) {
+    generic_dft<T>(
+        plan.generic, [&](int n) { return load_complex(column_of(in, column), block * radix + n); },
+        [&](int k, Complex<vector_of<T>> v) {
+          const int32_t place = kept.slot[block * radix + k];
+          if (place >= 0) store_complex(column_of(out, column), place, v);
+        },
+        generic);
+  });
+}
+
+template <class T>
+void inverse_first_any(const AxisPlan<T>& plan, Lines<T> in, Lines<T> out, Kept kept, int blocks, int columns,
+                       T* generic) {
+  const bool built_in = visit_kept_radix<T>(plan.last_radix(), kept.outputs, [&](auto r, auto keep) {
+    inverse_first<r, keep, T>(in, out, kept.slot, blocks, columns);
+  });
+  if (built_in) return;
+  const int radix = plan.last_radix();
+  for_each_generic(blocks, columns, [&](int block, int column) {
     generic_dft<T>(
         plan.generic,
         [&](int n) -> Complex<vector_of<T>> {
           const int32_t place = kept.slot[block * radix + n];
-          return place >= 0 ? load_complex(in, place) : Complex<vector_of<T>>{vector_of<T>{}, vector_of<T>{}};
+          if (place < 0) return {vector_of<T>{}, vector_of<T>{}};
+          return load_complex(column_of(in, column), place);
         },
-        [&](int k, Complex<vector_of<T>> v) { store_complex(out, block * radix + k, v); }, generic);
-  }
+        [&](int k, Complex<vector_of<T>> v) { store_complex(column_of(out, column), block * radix + k, v); }, generic);
+  });
 }
 
 template <class T>
-void forward(const AxisPlan<T>& plan, Lines<T> in, Lines<T> out, Kept kept, AxisScratch<T> scratch, bool prefetch) {
+void forward(const AxisPlan<T>& plan, Lines<T> in, Lines<T> out, Kept kept, AxisScratch<T> scratch, int columns,
+             bool prefetch) {
   int blocks = 1;
   for (int s = 0; s + 1 < plan.stages; ++s) {
-    forward_stage_any(plan.radix[s], prefetch && s == 0, in, scratch.lines, plan.span[s], blocks, plan.twiddle[s]);
+    forward_stage(plan.radix[s], prefetch && s == 0, in, scratch.lines, {plan.span[s], blocks, columns},
+                  plan.twiddle[s]);
     blocks *= plan.radix[s];
     in = scratch.lines;
   }
-  forward_last_any(plan, in, out, kept, blocks, scratch.generic);
+  forward_last_any(plan, in, out, kept, blocks, columns, scratch.generic);
 }
 
 template <class T>
-void inverse(const AxisPlan<T>& plan, Lines<T> in, Lines<T> out, Kept kept, AxisScratch<T> scratch, bool stream) {
+void inverse(const AxisPlan<T>& plan, Lines<T> in, Lines<T> out, Kept kept, AxisScratch<T> scratch, int columns,
+             bool stream) {
   // Exchanging the real and imaginary arrays turns the forward butterflies into inverse ones.
   const Lines<T> result = swapped(out), lines = swapped(scratch.lines);
   int blocks = plan.length / plan.last_radix();
-  inverse_first_any(plan, swapped(in), plan.stages == 1 ? result : lines, kept, blocks, scratch.generic);
+  inverse_first_any(plan, swapped(in), plan.stages == 1 ? result : lines, kept, blocks, columns, scratch.generic);
   for (int s = plan.stages - 2; s >= 0; --s) {
     blocks /= plan.radix[s];
-    inverse_stage_any(plan.radix[s], stream && s == 0, lines, s == 0 ? result : lines, plan.span[s], blocks,
-                      plan.twiddle[s]);
+    inverse_stage(plan.radix[s], stream && s == 0, lines, s == 0 ? result : lines, {plan.span[s], blocks, columns},
+                  plan.twiddle[s]);
   }
 }
 
+// Lines that follow each other look to a stage like so many times more blocks.
 template <class T>
-void forward_but_last(const AxisPlan<T>& plan, Lines<T> lines) {
-  int blocks = 1;
+void forward_but_last(const AxisPlan<T>& plan, Lines<T> x, int lines) {
+  int blocks = lines;
   for (int s = 0; s + 1 < plan.stages; ++s) {
-    forward_stage_any(plan.radix[s], false, lines, lines, plan.span[s], blocks, plan.twiddle[s]);
+    forward_stage(plan.radix[s], false, x, x, {plan.span[s], blocks, 1}, plan.twiddle[s]);
     blocks *= plan.radix[s];
   }
 }
@@ -178,20 +198,20 @@ void middle_any(const AxisPlan<T>& plan, Lines<T> in, Lines<T> out, LineGain<T> 
 }
 
 template <class T>
-void filter_after_first(const AxisPlan<T>& plan, Lines<T> in, Lines<T> out, LineGain<T> gain, T* generic) {
-  int blocks = plan.length / plan.last_radix();
+void filter_after_first(const AxisPlan<T>& plan, Lines<T> in, Lines<T> out, LineGain<T> gain, T* generic, int lines) {
+  int blocks = lines * (plan.length / plan.last_radix());
   middle_any(plan, in, out, gain, blocks, generic);
   const Lines<T> exchanged = swapped(out);
   for (int s = plan.stages - 2; s >= 0; --s) {
     blocks /= plan.radix[s];
-    inverse_stage_any(plan.radix[s], false, exchanged, exchanged, plan.span[s], blocks, plan.twiddle[s]);
+    inverse_stage(plan.radix[s], false, exchanged, exchanged, {plan.span[s], blocks, 1}, plan.twiddle[s]);
   }
 }
 
-#define FREQOPS_INSTANTIATE_LANE_TRANSFORM(T)                                                            \
-  template void forward<T>(const AxisPlan<T>&, Lines<T>, Lines<T>, Kept, AxisScratch<T>, bool);          \
-  template void inverse<T>(const AxisPlan<T>&, Lines<T>, Lines<T>, Kept, AxisScratch<T>, bool);          \
-  template void forward_but_last<T>(const AxisPlan<T>&, Lines<T>);                                       \
-  template void filter_after_first<T>(const AxisPlan<T>&, Lines<T>, Lines<T>, LineGain<T>, T*);
+#define FREQOPS_INSTANTIATE_LANE_TRANSFORM(T)                                                              \
+  template void forward<T>(const AxisPlan<T>&, Lines<T>, Lines<T>, Kept, AxisScratch<T>, int, bool);       \
+  template void inverse<T>(const AxisPlan<T>&, Lines<T>, Lines<T>, Kept, AxisScratch<T>, int, bool);       \
+  template void forward_but_last<T>(const AxisPlan<T>&, Lines<T>, int);                                    \
+  template void filter_after_first<T>(const AxisPlan<T>&, Lines<T>, Lines<T>, LineGain<T>, T*, int);
 
 }  // namespace freqops::cpu::FREQOPS_LEVEL

@@ -84,9 +84,9 @@ class Mixer {
     for (size_t e = 0; e < elements_; e += kLanes<T>) {
       const Lines<T> line{spectrum.re + e, spectrum.im + e, static_cast<ptrdiff_t>(elements_)};
       if (inverse_direction) {
-        inverse(*op_.plan_c, line, line, keep_all(*op_.plan_c), depth_line_, false);
+        inverse(*op_.plan_c, line, line, keep_all(*op_.plan_c), depth_line_, 1, false);
       } else {
-        forward(*op_.plan_c, line, line, keep_all(*op_.plan_c), depth_line_, false);
+        forward(*op_.plan_c, line, line, keep_all(*op_.plan_c), depth_line_, 1, false);
       }
     }
   }

@@ -16,16 +16,27 @@ template <class T>
 struct PairWorkspace {
   Lines<T> rows;  // kept rows, element stride between rows; padded to whole blocks of kLanes rows
   AxisScratch<T> line;
+  int columns;  // column blocks that are transformed together
+  int blocks;   // row blocks that are transformed together
 };
 
-// Hands out consecutive, vector-aligned parts of one allocation; with a null base it only counts.
+// Short lines are transformed several at a time, as many as stay in the first-level cache.
+template <class T>
+int lines_together(int length) {
+  constexpr int kCacheShare = 16 << 10;
+  return std::max<int>(1, kCacheShare / (2 * sizeof(T) * kLanes<T> * length));
+}
+
+// Hands out consecutive, vector-aligned parts of one allocation; with a null base it only counts. The parts are set apart
+// by an odd number of cache lines: arrays of a power-of-two size would otherwise lie multiples of 4 KiB apart, where a
+// load waits for every store to the same place in another array.
 template <class T>
 class Arena {
  public:
   explicit Arena(void* base) : base_(static_cast<T*>(base)) {}
   T* take(size_t elements) {
     T* p = base_ ? base_ + used_ : nullptr;
-    used_ += (elements + kLanes<T> - 1) / kLanes<T> * kLanes<T>;
+    used_ += (elements + kLanes<T> - 1) / kLanes<T> * kLanes<T> + kApart;
     return p;
   }
   Lines<T> take_lines(size_t elements, ptrdiff_t stride) {
@@ -35,6 +46,7 @@ class Arena {
   size_t bytes() const { return used_ * sizeof(T); }
 
  private:
+  static constexpr size_t kApart = 17 * 64 / sizeof(T);
   T* base_;
   size_t used_ = 0;
 };
@@ -58,8 +70,10 @@ PairWorkspace<T> take_workspace(Arena<T>& arena, const AxisPlan<T>& plan_h, cons
   const ptrdiff_t stride = row_stride<T>(plan_w.length);
   PairWorkspace<T> work;
   work.rows = arena.take_lines(size_t(row_blocks<T>(slots)) * kLanes<T> * stride, stride);
-  const size_t longest = std::max({plan_h.length, plan_w.length, kLanes<T>});
-  work.line.lines = arena.take_lines(longest * kLanes<T>, kLanes<T>);
+  work.columns = std::min(lines_together<T>(plan_h.length), std::max(1, plan_w.length / kLanes<T>));
+  work.blocks = std::min(lines_together<T>(plan_w.length), row_blocks<T>(slots));
+  const size_t lines = std::max({plan_h.length * work.columns, std::max(plan_w.length, kLanes<T>) * work.blocks});
+  work.line.lines = arena.take_lines(lines * kLanes<T>, kLanes<T>);
   work.line.generic =
       arena.take(std::max(generic_scratch_elements<T>(plan_h.generic), generic_scratch_elements<T>(plan_w.generic)));
   return work;
@@ -80,22 +94,41 @@ void for_each_column_block(int width, Visit&& visit) {
   if (c < width) visit(std::max(0, width - kLanes<T>));
 }
 
+// Calls visit(c, n) for runs of n whole column blocks that are transformed together.
+template <class T, class Visit>
+void for_each_column_run(int width, int together, Visit&& visit) {
+  int c = 0;
+  while (c + kLanes<T> <= width) {
+    const int n = std::min(together, (width - c) / kLanes<T>);
+    visit(c, n);
+    c += n * kLanes<T>;
+  }
+  if (c < width) visit(std::max(0, width - kLanes<T>), 1);
+}
+
+// The scratch of a run of n columns: an element holds one vector per column.
+template <class T>
+AxisScratch<T> column_scratch(const PairWorkspace<T>& work, int n) {
+  return {{work.line.lines.re, work.line.lines.im, static_cast<ptrdiff_t>(n) * kLanes<T>}, work.line.generic};
+}
+
 template <class T>
 void forward_columns(const AxisPlan<T>& plan, int width, const T* a, const T* b, ptrdiff_t stride, Kept kept,
                      const PairWorkspace<T>& work, bool prefetch) {
-  for_each_column_block<T>(width, [&](int c) {
+  for_each_column_run<T>(width, work.columns, [&](int c, int n) {
     // The transforms never write through their input.
     const Lines<T> in{const_cast<T*>(a) + c, const_cast<T*>(b) + c, stride};
-    forward(plan, in, {work.rows.re + c, work.rows.im + c, work.rows.stride}, kept, work.line, prefetch);
+    const Lines<T> out{work.rows.re + c, work.rows.im + c, work.rows.stride};
+    forward(plan, in, out, kept, column_scratch(work, n), n, prefetch);
   });
 }
 
 template <class T>
 void inverse_columns(const AxisPlan<T>& plan, int width, T* a, T* b, ptrdiff_t stride, Kept kept,
                      const PairWorkspace<T>& work, bool stream) {
-  for_each_column_block<T>(width, [&](int c) {
-    inverse(plan, {work.rows.re + c, work.rows.im + c, work.rows.stride}, {a + c, b + c, stride}, kept, work.line,
-            stream);
+  for_each_column_run<T>(width, work.columns, [&](int c, int n) {
+    const Lines<T> in{work.rows.re + c, work.rows.im + c, work.rows.stride};
+    inverse(plan, in, {a + c, b + c, stride}, kept, column_scratch(work, n), n, stream);
   });
 }
 
@@ -150,7 +183,7 @@ void forward_pair(const AxisPlan<T>& plan_h, const AxisPlan<T>& plan_w, const T*
     const Lines<T> lines = spectrum_block(spectrum, block, plan_w.length);
     rows_to_lines(work, block, plan_w.length, lines);
     turn_lines(step, lines, block, plan_w.length, T{-1});
-    forward(plan_w, lines, lines, keep_all(plan_w), {lines, work.line.generic}, false);
+    forward(plan_w, lines, lines, keep_all(plan_w), {lines, work.line.generic}, 1, false);
   }
 }
 template <class T>
@@ -158,19 +191,23 @@ void inverse_pair(const AxisPlan<T>& plan_h, const AxisPlan<T>& plan_w, Lines<T>
                   ptrdiff_t stride, const PairWorkspace<T>& work) {
   for (int block = 0; block < row_blocks<T>(plan_h.length); ++block) {
     const Lines<T> lines = spectrum_block(spectrum, block, plan_w.length);
-    inverse(plan_w, lines, lines, keep_all(plan_w), {lines, work.line.generic}, false);
+    inverse(plan_w, lines, lines, keep_all(plan_w), {lines, work.line.generic}, 1, false);
     lines_to_rows(work, block, plan_w.length, lines);
   }
   inverse_columns(plan_h, plan_w.length, a, b, stride, keep_all(plan_h), work, false);
 }
 
-// True where the sum of the values is not finite; for row 0 of a spectrum that is so exactly where a pixel (or the sum
-// of the plane) is not.
+// False where the sum of `count` values is not finite. For row 0 of a spectrum, the sums over the columns, that is so
+// where a pixel is not (or where finite pixels sum to more than a float holds).
 template <class T>
 bool sum_is_finite(const T* values, int count) {
-  T sum = 0;
-  for (int i = 0; i < count; ++i) sum += values[i];
-  return sum - sum == 0;
+  vector_of<T> sums{};
+  int i = 0;
+  for (; i + kLanes<T> <= count; i += kLanes<T>) sums += load<T>(values + i);
+  T total = 0;
+  for (; i < count; ++i) total += values[i];
+  for (int lane = 0; lane < kLanes<T>; ++lane) total += sums[lane];
+  return total - total == 0;
 }
 
 }  // namespace freqops::cpu::FREQOPS_LEVEL

@@ -19,8 +19,7 @@ class GroupFilter {
     const size_t lines = size_t(std::max(elements_, kLanes<T>)) * kLanes<T>;
     work_ = arena.take_lines(lines, kLanes<T>);
     spectrum_ = bank.responses > 1 ? arena.take_lines(lines, kLanes<T>) : work_;
-    line_.lines = arena.take_lines(size_t(std::max(height_, width_)) * kLanes<T>, kLanes<T>);
-    line_.generic = arena.take(std::max(generic_scratch_elements<T>(bank.plan_h->generic),
+    generic_ = arena.take(std::max(generic_scratch_elements<T>(bank.plan_h->generic),
                                         generic_scratch_elements<T>(bank.plan_w->generic)));
     unwanted_ = arena.take(std::max(elements_, kLanes<T>));
   }
@@ -29,15 +28,12 @@ class GroupFilter {
   template <class Finish>
   bool run(const FilterTask<T, kGroup<T>>& task, bool check_finite, Finish&& finish) {
     load_planes(task);
-    const Kept all = keep_all(*bank_.plan_h);
-    for (int w = 0; w < width_; ++w) {
-      const Lines<T> column = column_of(spectrum_, w);
-      forward(*bank_.plan_h, column, column, all, line_, false);
-    }
+    const Lines<T> columns = columns_of(spectrum_);
+    forward(*bank_.plan_h, columns, columns, keep_all(*bank_.plan_h), {columns, generic_}, width_, false);
     if (check_finite && !is_finite()) return false;
-    for (int h = 0; h < height_; ++h) {
-      if (bank_.kept[task.channel].slot[h] >= 0) forward_but_last(*bank_.plan_w, row_of(spectrum_, h));
-    }
+    for_each_kept_run(bank_.kept[task.channel].slot, [&](int first, int rows) {
+      forward_but_last(*bank_.plan_w, row_of(spectrum_, first), rows);
+    });
     for (int r = 0; r < bank_.responses; ++r) {
       respond(bank_.tables[r * bank_.response_channels + task.channel]);
       store_planes(task, r);
@@ -51,22 +47,29 @@ class GroupFilter {
     const ptrdiff_t offset = static_cast<ptrdiff_t>(h) * width_ * kLanes<T>;
     return {x.re + offset, x.im + offset, kLanes<T>};
   }
-  Lines<T> column_of(Lines<T> x, int w) const {
-    return {x.re + w * kLanes<T>, x.im + w * kLanes<T>, static_cast<ptrdiff_t>(width_) * kLanes<T>};
+  // All columns side by side.
+  Lines<T> columns_of(Lines<T> x) const { return {x.re, x.im, static_cast<ptrdiff_t>(width_) * kLanes<T>}; }
+
+  // Calls visit(first, count) for the runs of consecutive rows that are kept.
+  template <class Visit>
+  void for_each_kept_run(const int32_t* slot, Visit&& visit) const {
+    for (int first = 0; first < height_;) {
+      int end = first;
+      while (end < height_ && slot[end] >= 0) ++end;
+      if (end > first) visit(first, end - first);
+      first = end + 1;
+    }
   }
 
   void respond(const ResponseTable<T>& table) {
-    for (int h = 0; h < height_; ++h) {
-      if (table.slot[h] < 0) continue;
-      const ptrdiff_t offset = static_cast<ptrdiff_t>(h) * width_;
+    for_each_kept_run(table.slot, [&](int first, int rows) {
+      const ptrdiff_t offset = static_cast<ptrdiff_t>(first) * width_;
       const LineGain<T> gain{table.re + offset, table.im ? table.im + offset : nullptr, Gain::kBroadcast,
                              table.outputs_w};
-      filter_after_first(*bank_.plan_w, row_of(spectrum_, h), row_of(work_, h), gain, line_.generic);
-    }
-    for (int w = 0; w < width_; ++w) {
-      const Lines<T> column = column_of(work_, w);
-      inverse(*bank_.plan_h, column, column, {table.slot, table.outputs_h}, line_, false);
-    }
+      filter_after_first(*bank_.plan_w, row_of(spectrum_, first), row_of(work_, first), gain, generic_, rows);
+    });
+    const Lines<T> columns = columns_of(work_);
+    inverse(*bank_.plan_h, columns, columns, {table.slot, table.outputs_h}, {columns, generic_}, width_, false);
   }
 
   void load_planes(const FilterTask<T, kGroup<T>>& task) {
@@ -101,7 +104,7 @@ class GroupFilter {
   const FilterBank<T>& bank_;
   int height_, width_, elements_;
   Lines<T> work_, spectrum_;
-  AxisScratch<T> line_;
+  T* generic_;
   T* unwanted_;
 };
 

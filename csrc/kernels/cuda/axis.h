@@ -1,6 +1,6 @@
-// A transform of fixed length in one or two in-place stages, digit-reversed like the runtime plans of fft/plan.h:
-// after the forward stages position p holds frequency(p), the inverse stages start from that order and return to the
-// natural one, and nothing is ever permuted between them.
+// A transform of fixed length in one or two in-place stages, digit-reversed like the runtime plans
+// of fft/plan.h: after the forward stages position p holds frequency(p), the inverse stages start
+// from that order and return to the natural one, and nothing is ever permuted between them.
 #pragma once
 
 #include "../fft/dft.h"
@@ -23,8 +23,8 @@ struct Axis {
   static constexpr bool kTwoStages = Radix1 > 1;
   static constexpr int kLength = Radix0 * Radix1;
   static constexpr int kRadix0 = Radix0, kRadix1 = Radix1;
-  // The first stage has kSpan butterflies of kRadix0 elements, kSpan apart; the last stage has kLastBlocks
-  // butterflies of kLastRadix neighbours. A one-stage axis has only the last.
+  // The first stage has kSpan butterflies of kRadix0 elements, kSpan apart; the last stage has
+  // kLastBlocks butterflies of kLastRadix neighbours. A one-stage axis has only the last.
   static constexpr int kSpan = Radix1;
   static constexpr int kLastRadix = kTwoStages ? Radix1 : Radix0;
   static constexpr int kLastBlocks = kLength / kLastRadix;
@@ -39,35 +39,36 @@ template <int N>
 constexpr RootTable<N> make_root_table() {
   RootTable<N> table{};
   for (int m = 0; m < N; ++m) {
-    table.root[m] = {static_cast<float>(constant::cos_turn(m, N)), static_cast<float>(-constant::sin_turn(m, N))};
+    table.root[m] = {static_cast<float>(constant::cos_turn(m, N)),
+                     static_cast<float>(-constant::sin_turn(m, N))};
   }
   return table;
 }
 template <int N>
 FREQOPS_DEVICE_TABLE constexpr RootTable<N> kRootTable = make_root_table<N>();
 
-// Butterfly `offset` of the first forward stage. load(j) and store(j, v) reach its element j, an Index, so that
-// every address is a base and an immediate; roots is the table above, wherever the kernel keeps it.
-template <class Axis, class Load, class Store>
-FREQOPS_HOST_DEVICE void first_stage(int offset, const Complex<float>* roots, Load&& load, Store&& store) {
+// One butterfly of the first forward stage. load(j), twiddle(j) = roots[j * offset of the
+// butterfly] and store(j, v) get an Index, so that every address is a base and an immediate.
+template <class Axis, class Load, class Twiddle, class Store>
+FREQOPS_HOST_DEVICE void first_stage(Load&& load, Twiddle&& twiddle, Store&& store) {
   Complex<float> v[Axis::kRadix0];
   static_for<Axis::kRadix0>([&](auto j) { v[j] = load(j); });
   Dft<Axis::kRadix0, -1>::run(v);
   store(Index<0>{}, v[0]);
-  static_for<Axis::kRadix0 - 1>([&](auto index) {
-    constexpr int k = index + 1;
-    store(Index<k>{}, multiply(v[k], roots[k * offset]));
+  static_for<Axis::kRadix0 - 1>([&](auto previous) {
+    constexpr Index<previous + 1> j;
+    store(j, multiply(v[j], twiddle(j)));
   });
 }
 
 // Its mirror, the last inverse stage: the twiddles come first.
-template <class Axis, class Load, class Store>
-FREQOPS_HOST_DEVICE void first_stage_inverse(int offset, const Complex<float>* roots, Load&& load, Store&& store) {
+template <class Axis, class Load, class Twiddle, class Store>
+FREQOPS_HOST_DEVICE void first_stage_inverse(Load&& load, Twiddle&& twiddle, Store&& store) {
   Complex<float> v[Axis::kRadix0];
   v[0] = load(Index<0>{});
-  static_for<Axis::kRadix0 - 1>([&](auto index) {
-    constexpr int k = index + 1;
-    v[k] = multiply_conj(load(Index<k>{}), roots[k * offset]);
+  static_for<Axis::kRadix0 - 1>([&](auto previous) {
+    constexpr Index<previous + 1> j;
+    v[j] = multiply_conj(load(j), twiddle(j));
   });
   Dft<Axis::kRadix0, 1>::run(v);
   static_for<Axis::kRadix0>([&](auto j) { store(j, v[j]); });

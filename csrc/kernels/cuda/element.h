@@ -1,11 +1,11 @@
-// The element types of images. Arithmetic is float32 throughout: a half-precision element is widened when it is read
-// and rounded once, to nearest even, when it is written. On the host the conversions are spelled out, so that the
-// replay needs no CUDA header and gives the same bits.
+// The element types of images. Arithmetic is float32 throughout: a half-precision element is
+// widened when it is read and rounded once, to nearest even, when it is written. On the host the
+// conversions are spelled out, so that the replay needs no CUDA header and gives the same bits.
 #pragma once
 
-#include "../fft/complex.h"
-
 #include <cstdint>
+
+#include "../fft/complex.h"
 
 #if defined(__CUDACC__)
 #include <cuda_bf16.h>
@@ -31,7 +31,8 @@ inline float widen_half(uint16_t bits) {
     const float value = static_cast<float>(magnitude) * 0x1p-24f;
     return sign ? -value : value;
   }
-  const uint32_t rebias = magnitude >= 0x7c00u ? 0x70000000u : 0x38000000u;  // infinity and NaN stay so
+  const uint32_t rebias =
+      magnitude >= 0x7c00u ? 0x70000000u : 0x38000000u;  // infinity and NaN stay so
   return std::bit_cast<float>(sign | ((magnitude << 13) + rebias));
 }
 inline uint16_t round_to_half(float value) {
@@ -39,7 +40,8 @@ inline uint16_t round_to_half(float value) {
   const uint32_t sign = (bits >> 16) & 0x8000u, magnitude = bits & 0x7fffffffu;
   if (magnitude > 0x7f800000u) return static_cast<uint16_t>(sign | 0x7fffu);
   if (magnitude >= 0x477ff000u) return static_cast<uint16_t>(sign | 0x7c00u);  // 65520 and above
-  if (magnitude < 0x38800000u) {  // adding 0.5 puts the last half bit, 2^-24, into the last float bit
+  if (magnitude <
+      0x38800000u) {  // adding 0.5 puts the last half bit, 2^-24, into the last float bit
     const uint32_t shifted = std::bit_cast<uint32_t>(std::bit_cast<float>(magnitude) + 0.5f);
     return static_cast<uint16_t>(sign | (shifted - 0x3f000000u));
   }
@@ -48,7 +50,8 @@ inline uint16_t round_to_half(float value) {
 }
 inline uint16_t round_to_bfloat16(float value) {
   const uint32_t bits = std::bit_cast<uint32_t>(value);
-  if ((bits & 0x7fffffffu) > 0x7f800000u) return 0x7fffu;  // rounding could carry a NaN into infinity
+  if ((bits & 0x7fffffffu) > 0x7f800000u)
+    return 0x7fffu;  // rounding could carry a NaN into infinity
   return static_cast<uint16_t>((bits + 0x7fffu + ((bits >> 16) & 1u)) >> 16);
 }
 #endif
@@ -57,8 +60,12 @@ FREQOPS_HOST_DEVICE float to_float(float value) { return value; }
 FREQOPS_HOST_DEVICE void from_float(float value, float& element) { element = value; }
 
 #if defined(__CUDA_ARCH__)
-FREQOPS_HOST_DEVICE float to_float(Half value) { return __half2float(__ushort_as_half(value.bits)); }
-FREQOPS_HOST_DEVICE float to_float(BFloat16 value) { return __uint_as_float(static_cast<uint32_t>(value.bits) << 16); }
+FREQOPS_HOST_DEVICE float to_float(Half value) {
+  return __half2float(__ushort_as_half(value.bits));
+}
+FREQOPS_HOST_DEVICE float to_float(BFloat16 value) {
+  return __uint_as_float(static_cast<uint32_t>(value.bits) << 16);
+}
 FREQOPS_HOST_DEVICE void from_float(float value, Half& element) {
   element.bits = __half_as_ushort(__float2half_rn(value));
 }
@@ -70,11 +77,16 @@ FREQOPS_HOST_DEVICE float to_float(Half value) { return widen_half(value.bits); 
 FREQOPS_HOST_DEVICE float to_float(BFloat16 value) {
   return std::bit_cast<float>(static_cast<uint32_t>(value.bits) << 16);
 }
-FREQOPS_HOST_DEVICE void from_float(float value, Half& element) { element.bits = round_to_half(value); }
-FREQOPS_HOST_DEVICE void from_float(float value, BFloat16& element) { element.bits = round_to_bfloat16(value); }
+FREQOPS_HOST_DEVICE void from_float(float value, Half& element) {
+  element.bits = round_to_half(value);
+}
+FREQOPS_HOST_DEVICE void from_float(float value, BFloat16& element) {
+  element.bits = round_to_bfloat16(value);
+}
 #endif
 
-// Infinity and NaN are what subtraction from itself does not bring to zero (no fast-math anywhere in freqops).
+// Infinity and NaN are what subtraction from itself does not bring to zero (no fast-math anywhere
+// in freqops).
 FREQOPS_HOST_DEVICE bool is_finite(float value) { return value - value == 0.0f; }
 
 }  // namespace freqops::cuda

@@ -1,80 +1,23 @@
-// Two real planes a and b become one complex plane a + ib in shared memory. The filter is a real linear operator, so it
-// acts on both at once and nothing has to be unpacked: a forward transform over W, over H, the response, and the way
-// back, of which the last forward stage over H, the response and the first inverse stage happen in registers.
+// Two real planes a and b become one complex plane a + ib in shared memory. The filter is a real
+// linear operator, so it acts on both at once and nothing has to be unpacked: a forward transform
+// over W, over H, the response, and the way back, of which the last forward stage over H, the
+// response and the first inverse stage happen in registers.
 //
-// A NaN or an infinity in one plane would reach the other one of its pair. It then shows in pixel 0 of the result,
-// which is a sum over all bins, and so does a value that overflowed on the way to the spectrum. Such a pair is redone
-// by the same block, each plane as a pair with itself; clean pairs of the block keep what they have.
+// A NaN or an infinity in one plane would reach the other one of its pair. It then shows in pixel 0
+// of the result, which is a sum over all bins, and so does a value that overflowed on the way to
+// the spectrum. Such a pair is redone by the same block, each plane as a pair with itself; clean
+// pairs of the block keep what they have.
 #pragma once
+
+#include <cstdint>
 
 #include "axis.h"
 #include "element.h"
 #include "phases.h"
+#include "plane_plan.cuh"
 #include "response_table.cuh"
 
-#include <cstdint>
-
 namespace freqops::cuda {
-
-// Pairs planes per block are kept side by side in shared memory, Threads work on them. BlocksPerSm is what the
-// register budget is made for; devices with less shared memory run fewer.
-template <class AxisH_, class AxisW_, int Pairs, int Threads, int BlocksPerSm>
-struct PlanePlan {
-  using AxisH = AxisH_;
-  using AxisW = AxisW_;
-  static constexpr int kHeight = AxisH::kLength, kWidth = AxisW::kLength, kPixels = kHeight * kWidth;
-  static constexpr int kPairs = Pairs, kRows = Pairs * kHeight, kThreads = Threads, kBlocksPerSm = BlocksPerSm;
-  // An odd pitch lets neighbouring threads take neighbouring rows without a bank conflict.
-  static constexpr int kPitch = kWidth | 1;
-  // Twiddles lie in shared memory: first those of W, then those of H unless they are the same.
-  static constexpr int kRootsW = AxisW::kTwoStages ? kWidth : 0;
-  static constexpr bool kShareRoots = kHeight == kWidth && AxisW::kTwoStages;
-  static constexpr int kRootsH = AxisH::kTwoStages && !kShareRoots ? kHeight : 0;
-  static constexpr int kRoots = kRootsW + kRootsH;
-};
-
-struct PlaneBatch {
-  int64_t images;
-  uint32_t channels;
-  FREQOPS_HOST_DEVICE int64_t pairs() const { return (images + 1) / 2 * channels; }
-};
-
-// Where the two planes of a pair start, in elements of x and y. The last plane of an odd batch is paired with itself.
-struct PlanePair {
-  int64_t first, second;
-  int64_t response;
-  bool active;
-  bool redo;
-};
-
-template <class Plan>
-struct PlaneShared {
-  Complex<float> roots[Plan::kRoots > 0 ? Plan::kRoots : 1];
-  Complex<float> plane[Plan::kRows * Plan::kPitch];
-  PlanePair pair[Plan::kPairs];
-};
-
-enum class Pass { kTogether, kFirstApart, kSecondApart };
-
-// Planes 2i and 2i + 1 of a channel form a pair: they have the same response.
-template <class Plan>
-FREQOPS_HOST_DEVICE void choose_pair(PlanePair& pair, const PlaneBatch& batch, int64_t index, Pass pass) {
-  pair.active = index < batch.pairs() && (pass == Pass::kTogether || pair.redo);
-  if (!pair.active) {
-    pair.response = 0;
-    return;
-  }
-  // Launchers keep the number of pairs below 2^31; a 64-bit division would cost as much as a small transform.
-  const uint32_t image_pair = static_cast<uint32_t>(index) / batch.channels;
-  const uint32_t channel = static_cast<uint32_t>(index) % batch.channels;
-  const int64_t first_image = 2 * static_cast<int64_t>(image_pair);
-  const int64_t second_image = first_image + 1 < batch.images ? first_image + 1 : first_image;
-  pair.first = (first_image * batch.channels + channel) * Plan::kPixels;
-  pair.second = (second_image * batch.channels + channel) * Plan::kPixels;
-  pair.response = static_cast<int64_t>(channel) * Plan::kPixels;
-  if (pass == Pass::kFirstApart) pair.second = pair.first;
-  if (pass == Pass::kSecondApart) pair.first = pair.second;
-}
 
 // One block's work: pairs first_pair .. first_pair + kPairs. Gain is float or Complex<float>.
 template <class Plan, class Io, class Gain>
@@ -82,9 +25,14 @@ class PlaneFilter {
  public:
   using Shared = PlaneShared<Plan>;
 
-  FREQOPS_HOST_DEVICE PlaneFilter(Shared& shared, const Io* x, Io* y, const Gain* response, const PlaneBatch& batch,
-                                  int64_t first_pair)
-      : shared_(shared), x_(x), y_(y), response_(response), batch_(batch), first_pair_(first_pair) {}
+  FREQOPS_HOST_DEVICE PlaneFilter(Shared& shared, const Io* x, Io* y, const Gain* response,
+                                  const PlaneBatch& batch, int64_t first_pair)
+      : shared_(shared),
+        x_(x),
+        y_(y),
+        response_(response),
+        batch_(batch),
+        first_pair_(first_pair) {}
 
   template <class Phases>
   FREQOPS_HOST_DEVICE void run(const Phases& phases) {
@@ -100,7 +48,7 @@ class PlaneFilter {
   using AxisH = typename Plan::AxisH;
   using AxisW = typename Plan::AxisW;
   using Value = Complex<float>;
-  static constexpr int kHeight = Plan::kHeight, kWidth = Plan::kWidth, kRows = Plan::kRows, kPitch = Plan::kPitch;
+  static constexpr int kHeight = Plan::kHeight, kWidth = Plan::kWidth, kRows = Plan::kRows;
 
   // True if a pair has to be redone apart.
   template <class Phases>
@@ -112,9 +60,11 @@ class PlaneFilter {
     });
     phases.run([&](int thread) { load(thread); });
     phases.run([&](int thread) { rows_last_stage<-1>(thread); });
-    if constexpr (AxisH::kTwoStages) phases.run([&](int thread) { columns_first_stage<-1>(thread); });
+    if constexpr (AxisH::kTwoStages)
+      phases.run([&](int thread) { columns_first_stage<-1>(thread); });
     phases.run([&](int thread) { columns_last_stage_and_response(thread); });
-    if constexpr (AxisH::kTwoStages) phases.run([&](int thread) { columns_first_stage<1>(thread); });
+    if constexpr (AxisH::kTwoStages)
+      phases.run([&](int thread) { columns_first_stage<1>(thread); });
     phases.run([&](int thread) { rows_last_stage<1>(thread); });
     return phases.run_any([&](int thread) { return store(thread, pass); });
   }
@@ -127,7 +77,8 @@ class PlaneFilter {
 
   FREQOPS_HOST_DEVICE void load_roots(int thread) {
     for_each_task<Plan::kRoots>(thread, [&](int i) {
-      shared_.roots[i] = i < Plan::kRootsW ? kRootTable<kWidth>.root[i] : kRootTable<kHeight>.root[i - Plan::kRootsW];
+      shared_.roots[i] = i < Plan::kRootsW ? kRootTable<kWidth>.root[i]
+                                           : kRootTable<kHeight>.root[i - Plan::kRootsW];
     });
   }
 
@@ -145,60 +96,39 @@ class PlaneFilter {
     return pair.redo;
   }
 
-  // Row of all pairs that a task of the first W stage works on. A span of 8 lets a half-warp cover two rows: taken
-  // 8 rows apart they lie in different banks, since 8 * kPitch is 8 modulo 16.
-  static FREQOPS_HOST_DEVICE int row_of(int index) {
-    if constexpr (AxisW::kSpan == 8 && kRows % 16 == 0) return index / 16 * 16 + index % 2 * 8 + index / 2 % 8;
-    return index;
+  FREQOPS_HOST_DEVICE Value* element(int pair, int row, int column) {
+    return shared_.plane + pair * Plan::kPlanePitch + row * Plan::kPitch + column;
   }
 
   // Reads the planes and, where W has two stages, does the first one on the way.
   FREQOPS_HOST_DEVICE void load(int thread) {
     if constexpr (AxisW::kTwoStages) {
-      for_each_task<kRows * AxisW::kSpan>(thread, [&](int task) {
-        const int offset = task % AxisW::kSpan, row = row_of(task / AxisW::kSpan);
-        const PlanePair& pair = shared_.pair[row / kHeight];
-        if (!pair.active) return;
-        const int pixel = row % kHeight * kWidth + offset;
-        Value* element = shared_.plane + row * kPitch + offset;
-        first_stage<AxisW>(
-            offset, shared_.roots, [&](auto j) { return load_pixel(pair, pixel + j * AxisW::kSpan); },
-            [&](auto j, Value v) { element[j * AxisW::kSpan] = v; });
-      });
+      for_each_first_stage(
+          thread, [&](PlanePair& pair, int pixel, Value* base, const auto& twiddle) {
+            first_stage<AxisW>([&](auto j) { return load_pixel(pair, pixel + j * AxisW::kSpan); },
+                               twiddle, [&](auto j, Value v) { base[j * AxisW::kSpan] = v; });
+          });
     } else {
-      for_each_task<kRows * kWidth>(thread, [&](int task) {
-        const int row = task / kWidth, column = task % kWidth;
-        const PlanePair& pair = shared_.pair[row / kHeight];
-        if (pair.active) shared_.plane[row * kPitch + column] = load_pixel(pair, row % kHeight * kWidth + column);
+      for_each_pixel(thread, [&](PlanePair& pair, int pixel, Value& value) {
+        value = load_pixel(pair, pixel);
       });
     }
   }
 
+  // The way back. True if a pair that this thread has seen must be redone.
   FREQOPS_HOST_DEVICE bool store(int thread, Pass pass) {
     bool redo = false;
     if constexpr (AxisW::kTwoStages) {
-      for_each_task<kRows * AxisW::kSpan>(thread, [&](int task) {
-        const int offset = task % AxisW::kSpan, row = row_of(task / AxisW::kSpan);
-        PlanePair& pair = shared_.pair[row / kHeight];
-        if (!pair.active) return;
-        const int pixel = row % kHeight * kWidth + offset;
-        const Value* element = shared_.plane + row * kPitch + offset;
-        first_stage_inverse<AxisW>(
-            offset, shared_.roots, [&](auto j) { return element[j * AxisW::kSpan]; },
-            [&](auto j, Value v) {
-              store_pixel(pair, pixel + j * AxisW::kSpan, v);
-              if constexpr (j == 0) {
-                if (pixel == 0) redo |= note_redo(pair, v, pass);
-              }
-            });
-      });
+      for_each_first_stage(
+          thread, [&](PlanePair& pair, int pixel, const Value* base, const auto& twiddle) {
+            first_stage_inverse<AxisW>([&](auto j) { return base[j * AxisW::kSpan]; }, twiddle,
+                                       [&](auto j, Value v) {
+                                         store_pixel(pair, pixel + j * AxisW::kSpan, v);
+                                         if (j == 0 && pixel == 0) redo |= note_redo(pair, v, pass);
+                                       });
+          });
     } else {
-      for_each_task<kRows * kWidth>(thread, [&](int task) {
-        const int row = task / kWidth, column = task % kWidth;
-        PlanePair& pair = shared_.pair[row / kHeight];
-        if (!pair.active) return;
-        const int pixel = row % kHeight * kWidth + column;
-        const Value value = shared_.plane[row * kPitch + column];
+      for_each_pixel(thread, [&](PlanePair& pair, int pixel, const Value& value) {
         store_pixel(pair, pixel, value);
         if (pixel == 0) redo |= note_redo(pair, value, pass);
       });
@@ -206,33 +136,75 @@ class PlaneFilter {
     return redo;
   }
 
-  // Neighbouring threads take neighbouring rows: with the odd pitch they meet no bank twice.
+  template <class F>
+  FREQOPS_HOST_DEVICE void for_each_pixel(int thread, F&& f) {
+    for_each_task<Plan::kPairs * Plan::kPixels>(thread, [&](int task) {
+      const int p = task / Plan::kPixels, pixel = task % Plan::kPixels;
+      PlanePair& pair = shared_.pair[p];
+      if (pair.active) f(pair, pixel, *element(p, pixel / kWidth, pixel % kWidth));
+    });
+  }
+
+  // Calls f(pair, first pixel, its place in shared memory, twiddle) for the butterflies of the
+  // first W stage. Those of one thread have the same offset in their rows, so their twiddles are
+  // read once.
+  template <class F>
+  FREQOPS_HOST_DEVICE void for_each_first_stage(int thread, F&& f) {
+    const int offset = thread % AxisW::kSpan;
+    Value roots[AxisW::kRadix0];
+    static_for<AxisW::kRadix0>([&](auto j) { roots[j] = shared_.roots[j * offset]; });
+    const auto twiddle = [&](auto j) { return roots[j]; };
+    for_each_task<kRows * AxisW::kSpan>(thread, [&](int task) {
+      const int row_of_all = row_of(task / AxisW::kSpan), p = row_of_all / kHeight,
+                row = row_of_all % kHeight;
+      PlanePair& pair = shared_.pair[p];
+      if (pair.active) f(pair, row * kWidth + offset, element(p, row, offset), twiddle);
+    });
+  }
+  // With a span of 8 a half-warp covers two rows. Taken 8 rows apart they lie in different banks: 8
+  // times an odd pitch is 8 modulo 16.
+  static FREQOPS_HOST_DEVICE int row_of(int index) {
+    if constexpr (AxisW::kSpan == 8 && kRows % 16 == 0)
+      return index / 16 * 16 + index % 2 * 8 + index / 2 % 8;
+    return index;
+  }
+
+  // Splits a task into a pair and one of `Lines` rows or columns.
+  template <int Lines>
+  static FREQOPS_HOST_DEVICE void split(int task, int& pair, int& line) {
+    pair = Plan::kInterleaved ? task % Plan::kPairs : task / Lines;
+    line = Plan::kInterleaved ? task / Plan::kPairs : task % Lines;
+  }
+
   template <int Sign>
   FREQOPS_HOST_DEVICE void rows_last_stage(int thread) {
     constexpr int kRadix = AxisW::kLastRadix;
     for_each_task<kRows * AxisW::kLastBlocks>(thread, [&](int task) {
-      Value* element = shared_.plane + task % kRows * kPitch + task / kRows * kRadix;
+      int pair, row;
+      split<kHeight>(task % kRows, pair, row);
+      Value* base = element(pair, row, task / kRows * kRadix);
       Value v[kRadix];
-      static_for<kRadix>([&](auto j) { v[j] = element[j]; });
+      static_for<kRadix>([&](auto j) { v[j] = base[j]; });
       Dft<kRadix, Sign>::run(v);
-      static_for<kRadix>([&](auto j) { element[j] = v[j]; });
+      static_for<kRadix>([&](auto j) { base[j] = v[j]; });
     });
   }
 
-  // In the column phases neighbouring threads take neighbouring columns.
   template <int Sign>
   FREQOPS_HOST_DEVICE void columns_first_stage(int thread) {
     constexpr int kSpan = AxisH::kSpan;
     const Value* roots = shared_.roots + (Plan::kShareRoots ? 0 : Plan::kRootsW);
     for_each_task<Plan::kPairs * kWidth * kSpan>(thread, [&](int task) {
-      const int column = task % kWidth, group = task / kWidth, offset = group % kSpan;
-      Value* element = shared_.plane + (group / kSpan * kHeight + offset) * kPitch + column;
-      const auto load = [&](auto j) { return element[j * kSpan * kPitch]; };
-      const auto store = [&](auto j, Value v) { element[j * kSpan * kPitch] = v; };
+      const int column = task % kWidth, offset = task / kWidth % kSpan,
+                pair = task / (kWidth * kSpan);
+      Value* base = element(pair, offset, column);
+      const auto load = [&](auto j) { return base[j * kSpan * Plan::kPitch]; };
+      const auto twiddle = [&](auto j) { return roots[j * offset]; };
+      const auto store = [&](auto j, Value v) { base[j * kSpan * Plan::kPitch] = v; };
       if constexpr (Sign < 0) {
-        first_stage<AxisH>(offset, roots, load, store);
+        first_stage<AxisH>(load, twiddle, store);
       } else {
-        first_stage_inverse<AxisH>(offset, roots, load, store);
+        first_stage_inverse<AxisH>(load, twiddle, store);
       }
     });
   }
@@ -240,16 +212,17 @@ class PlaneFilter {
   FREQOPS_HOST_DEVICE void columns_last_stage_and_response(int thread) {
     constexpr int kRadix = AxisH::kLastRadix, kBlocks = AxisH::kLastBlocks;
     for_each_task<Plan::kPairs * kWidth * kBlocks>(thread, [&](int task) {
-      const int column = task % kWidth, group = task / kWidth, pair = group / kBlocks;
-      const int row = group % kBlocks * kRadix;
-      Value* element = shared_.plane + (pair * kHeight + row) * kPitch + column;
+      int pair, line;
+      split<kWidth * kBlocks>(task, pair, line);
+      const int column = line % kWidth, row = line / kWidth * kRadix;
+      Value* base = element(pair, row, column);
       const Gain* gain = response_ + shared_.pair[pair].response + row * kWidth + column;
       Value v[kRadix];
-      static_for<kRadix>([&](auto j) { v[j] = element[j * kPitch]; });
+      static_for<kRadix>([&](auto j) { v[j] = base[j * Plan::kPitch]; });
       Dft<kRadix, -1>::run(v);
       static_for<kRadix>([&](auto j) { v[j] = apply_gain(v[j], gain[j * kWidth]); });
       Dft<kRadix, 1>::run(v);
-      static_for<kRadix>([&](auto j) { element[j * kPitch] = v[j]; });
+      static_for<kRadix>([&](auto j) { base[j * Plan::kPitch] = v[j]; });
     });
   }
 
@@ -260,37 +233,5 @@ class PlaneFilter {
   const PlaneBatch& batch_;
   int64_t first_pair_;
 };
-
-// Every size that is compiled. Tuning means editing a row; the launcher and the host replay both read this list.
-template <class... Plans>
-struct PlanList {
-  // Calls f(plan) with the plan of this size; false if there is none.
-  template <class F>
-  static bool with(int height, int width, F&& f) {
-    const auto try_plan = [&](auto plan) {
-      using Plan = decltype(plan);
-      if (Plan::kHeight != height || Plan::kWidth != width) return false;
-      f(plan);
-      return true;
-    };
-    return (try_plan(Plans{}) || ...);
-  }
-  template <class F>
-  static void for_each(F&& f) {
-    (f(Plans{}), ...);
-  }
-};
-//                                  H             W        pairs threads blocks per SM
-using PlanePlans = PlanList<PlanePlan<Axis<7>,      Axis<7>,      36, 252, 5>,
-                            PlanePlan<Axis<8>,      Axis<8>,      32, 256, 5>,
-                            PlanePlan<Axis<14>,     Axis<14>,     18, 252, 3>,
-                            PlanePlan<Axis<16>,     Axis<16>,     16, 256, 3>,
-                            PlanePlan<Axis<28>,     Axis<28>,      8, 224, 3>,
-                            PlanePlan<Axis<32>,     Axis<32>,      8, 256, 2>,
-                            PlanePlan<Axis<8, 7>,   Axis<7, 8>,    2, 224, 4>,
-                            PlanePlan<Axis<8, 8>,   Axis<8, 8>,    1, 256, 4>,
-                            PlanePlan<Axis<12, 8>,  Axis<6, 16>,   1, 384, 2>,
-                            PlanePlan<Axis<14, 8>,  Axis<7, 16>,   1, 448, 2>,
-                            PlanePlan<Axis<16, 8>,  Axis<8, 16>,   1, 512, 1>>;
 
 }  // namespace freqops::cuda

@@ -1,7 +1,8 @@
-// A kernel is a list of phases: a phase calls f(thread) for every thread of the block, and a barrier follows it.
-// Nothing but shared memory outlives a phase, so the same template is a kernel (DevicePhases) and a plain loop on the
-// host (HostPhases). On the host the threads of a phase run one after another: if running them backwards changes a
-// single bit, two threads of one phase touch the same address and the kernel has a race.
+// A kernel is a list of phases: a phase calls f(thread) for every thread of the block, and a
+// barrier follows it. Nothing but shared memory outlives a phase, so the same template is a kernel
+// (DevicePhases) and a plain loop on the host (HostPhases). On the host the threads of a phase run
+// one after another: if running them backwards changes a single bit, two threads of one phase touch
+// the same address and the kernel has a race.
 #pragma once
 
 #include "../fft/complex.h"
@@ -22,8 +23,8 @@ struct DevicePhases {
   }
 
  private:
-  // Read anew in every phase: were it one value, the compiler would carry addresses derived from it across barriers
-  // and spill them.
+  // Read anew in every phase: were it one value, the compiler would carry addresses derived from it
+  // across barriers and spill them.
   static __device__ __forceinline__ int thread() {
     int index;
     asm volatile("mov.u32 %0, %%tid.x;" : "=r"(index));

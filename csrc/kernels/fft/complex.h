@@ -23,6 +23,14 @@
 #define FREQOPS_HOST_DEVICE inline __attribute__((always_inline))
 #endif
 
+// A kernel's loop bodies are lambdas (static_for below). GCC leaves large ones out of line unless told, and a butterfly
+// whose registers go through memory is three times slower; nvcc inlines them all.
+#if defined(__CUDACC__)
+#define FREQOPS_INLINED
+#else
+#define FREQOPS_INLINED __attribute__((always_inline))
+#endif
+
 namespace freqops {
 
 // The type that a constant has beside a value of type V: V itself for float and double; lanes.h adds SIMD vectors.

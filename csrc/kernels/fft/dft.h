@@ -86,17 +86,17 @@ struct Dft {
     constexpr int kHalf = (R - 1) / 2;
     Complex<V> sum[kHalf], difference[kHalf];
     const Complex<V> first = v[0];
-    static_for<kHalf>([&](auto index) {
+    static_for<kHalf>([&](auto index) FREQOPS_INLINED {
       constexpr int j = index;
       sum[j] = v[j + 1] + v[R - 1 - j];
       difference[j] = v[j + 1] - v[R - 1 - j];
       v[0] = v[0] + sum[j];
     });
-    static_for<kHalf>([&](auto index) {
+    static_for<kHalf>([&](auto index) FREQOPS_INLINED {
       constexpr int k = index + 1;
       constexpr S s1 = static_cast<S>(constant::Turn<k, R>::sin);
       Complex<V> even = first, odd{difference[0].re * s1, difference[0].im * s1};
-      static_for<kHalf>([&](auto inner) {
+      static_for<kHalf>([&](auto inner) FREQOPS_INLINED {
         constexpr int j = inner + 1;
         constexpr S c = static_cast<S>(constant::Turn<(j * k) % R, R>::cos);
         constexpr S s = static_cast<S>(constant::Turn<(j * k) % R, R>::sin);
@@ -121,28 +121,28 @@ struct Dft {
     constexpr int step1 = coprime ? B * constant::modular_inverse(B, A) : 1;
     constexpr int step2 = coprime ? A * constant::modular_inverse(A, B) : A;
     Complex<V> middle[R];
-    static_for<B>([&](auto index2) {
+    static_for<B>([&](auto index2) FREQOPS_INLINED {
       constexpr int n2 = index2;
       Complex<V> u[A];
-      static_for<A>([&](auto index1) {
+      static_for<A>([&](auto index1) FREQOPS_INLINED {
         constexpr int n1 = index1;
         u[n1] = v[coprime ? (B * n1 + A * n2) % R : B * n1 + n2];
       });
       Dft<A, Sign>::run(u);
-      static_for<A>([&](auto index1) {
+      static_for<A>([&](auto index1) FREQOPS_INLINED {
         constexpr int k1 = index1;
         middle[k1 * B + n2] = multiply_root<(coprime ? 0 : k1 * n2), R, Sign>(u[k1]);
       });
     });
-    static_for<A>([&](auto index1) {
+    static_for<A>([&](auto index1) FREQOPS_INLINED {
       constexpr int k1 = index1;
       Complex<V> u[B];
-      static_for<B>([&](auto index2) {
+      static_for<B>([&](auto index2) FREQOPS_INLINED {
         constexpr int n2 = index2;
         u[n2] = middle[k1 * B + n2];
       });
       Dft<B, Sign>::run(u);
-      static_for<B>([&](auto index2) {
+      static_for<B>([&](auto index2) FREQOPS_INLINED {
         constexpr int k2 = index2;
         v[coprime ? (step1 * k1 + step2 * k2) % R : k1 + A * k2] = u[k2];
       });

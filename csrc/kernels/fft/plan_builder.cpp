@@ -10,22 +10,23 @@
 namespace freqops {
 namespace {
 
-// The codelets of lane_fft.h with their instructions per complex element, counted in the compiled kernels; a stage
-// costs kStageCost more for its loads, stores and twiddles.
+// The codelets of lane_fft.h with their relative cost per element. Fitted to timings of whole filters with different
+// factorisations (96, 112, 128, 224, 256, 512 on AVX-512): up to 8 a butterfly stays in registers and costs its
+// arithmetic, larger ones spill. A stage costs kStageCost more for its loads, stores and twiddles.
 struct Codelet {
   int radix;
   double cost;
 };
-constexpr double kStageCost = 8;
-constexpr Codelet kCommon[] = {{2, 2},    {3, 5},    {4, 4},      {5, 7},      {7, 9.4},
-                               {8, 6.5},  {9, 9.8},  {11, 13.6}, {13, 15.7}, {16, 9.6}};
-constexpr Codelet kFloatOnly[] = {{6, 6.5}, {10, 9}, {12, 8}, {14, 11.4}, {15, 11}, {23, 25.8}, {28, 13.4}, {32, 12.8}};
+constexpr double kStageCost = 5;
+constexpr Codelet kCommon[] = {{2, 2},    {3, 5},  {4, 4},   {5, 7},   {7, 9},
+                               {8, 6.5},  {9, 12}, {11, 18}, {13, 21}, {16, 13.2}};
+constexpr Codelet kFloatOnly[] = {{6, 7.3}, {10, 11}, {12, 14}, {14, 16}, {15, 16}, {23, 38}};
 
 // Above this length a generic stage is cheaper as Bluestein's convolution than as a direct transform.
 constexpr int kLongestDirect = 100;
 
 // Last radices in order of preference: outputs of these can be dropped for a low-pass (FREQOPS_KEEPS).
-constexpr int kPreferredLast[] = {8, 16, 7, 14, 23, 13, 4};
+constexpr int kPreferredLast[] = {8, 16, 7, 23, 14, 13, 4};
 
 template <class T>
 const std::vector<Codelet>& codelets() {
