@@ -26,22 +26,49 @@ int64_t balanced_divisor(int64_t n, int64_t smallest) {
   return best;
 }
 
-// Value of the Hermitian full-plane response at (kh, kw), from its half.
+// A row of the Hermitian full-plane response, by frequency.
+struct FullRow {
+  std::vector<double> re, im;
+  explicit FullRow(int64_t width) : re(width), im(width) {}
+};
+
+// Row kh of an image's response, from its half: columns 0 .. W/2 as they are, the others the conjugates of row -kh. The
+// DC and Nyquist columns become Hermitian.
 template <class T>
-Complex<double> full_response(const HalfResponse<T>& half, int64_t kh, int64_t kw) {
-  const int64_t columns = half.width / 2 + 1;
-  const auto at = [&](int64_t h, int64_t w) -> Complex<double> {
-    const int64_t i = h * columns + w;
-    return {static_cast<double>(half.re[i]), half.im ? static_cast<double>(half.im[i]) : 0.0};
-  };
-  const int64_t mirrored = kh == 0 ? 0 : half.height - kh;
-  if (kw == 0 || 2 * kw == half.width) {
-    const Complex<double> a = at(kh, kw), b = at(mirrored, kw);
-    return {(a.re + b.re) / 2, (a.im - b.im) / 2};
+void fill_image_row(const HalfResponse<T>& half, int64_t kh, FullRow& row) {
+  const int64_t width = half.width, columns = width / 2 + 1;
+  const int64_t here = kh * columns, mirrored = (kh == 0 ? 0 : half.height - kh) * columns;
+  const auto imaginary = [&](int64_t i) { return half.im ? static_cast<double>(half.im[i]) : 0.0; };
+  for (int64_t kw = 0; kw < columns; ++kw) {
+    row.re[kw] = half.re[here + kw];
+    row.im[kw] = imaginary(here + kw);
   }
-  if (2 * kw < half.width) return at(kh, kw);
-  const Complex<double> a = at(mirrored, half.width - kw);
-  return {a.re, -a.im};
+  for (int64_t kw = 1; 2 * kw < width; ++kw) {
+    row.re[width - kw] = half.re[mirrored + kw];
+    row.im[width - kw] = -imaginary(mirrored + kw);
+  }
+  for (const int64_t kw : {int64_t{0}, width / 2}) {
+    if (kw != 0 && 2 * kw != width) continue;
+    row.re[kw] = (half.re[here + kw] + static_cast<double>(half.re[mirrored + kw])) / 2;
+    row.im[kw] = (imaginary(here + kw) - imaginary(mirrored + kw)) / 2;
+  }
+}
+
+// A line of N samples as a plane: the four-step transform finds frequency k = kh + height * kw at (kh, kw).
+template <class T>
+void fill_line_row(const HalfResponse<T>& half, int64_t kh, int64_t height, FullRow& row) {
+  const int64_t length = half.height * half.width, columns = half.width / 2 + 1;
+  for (int64_t kw = 0; kw < static_cast<int64_t>(row.re.size()); ++kw) {
+    const int64_t k = kh + height * kw;
+    // An image of width 1 keeps its whole spectrum in one column, an image of height 1 half of it in one row.
+    const int64_t mirrored = k == 0 ? 0 : length - k;
+    const int64_t a = half.width == 1 ? k : std::min(k, mirrored), b = half.width == 1 ? mirrored : a;
+    const bool conjugated = half.width > 1 && k >= columns;
+    const double im_a = half.im ? half.im[a] : 0.0, im_b = half.im ? half.im[b] : 0.0;
+    const bool own_mirror = k == mirrored || 2 * k == length || k == 0;
+    row.re[kw] = (half.re[a] + static_cast<double>(half.re[b])) / 2;
+    row.im[kw] = half.width == 1 ? (im_a - im_b) / 2 : own_mirror ? 0.0 : conjugated ? -im_a : im_a;
+  }
 }
 
 // Outputs of the last radix that must be kept so that output `digit` of `radix` is among them.
@@ -120,11 +147,6 @@ void ResponseTables<T>::build_channel(int64_t channel, const std::vector<HalfRes
   const AxisPlan<T>&plan_h = plan_->plan_h(), &plan_w = plan_->plan_w();
   const int height = form.height, width = form.width, lanes = plan_->lanes();
   const double scale = 1.0 / (static_cast<double>(height) * width);
-  const auto value = [&](const HalfResponse<T>& half, int64_t kh, int64_t kw) {
-    if (!form.line) return full_response(half, kh, kw);
-    const int64_t k = kh + height * kw;  // the four-step transform finds frequency k here
-    return half.height == 1 ? full_response(half, 0, k) : full_response(half, k, 0);
-  };
 
   // Rows are visited by rising |frequency|; a row gets the next slot as soon as one response needs it. The DC row always
   // has one: there a plane that is not finite shows itself. The rotations of a four-step transform are stored by slot
@@ -134,20 +156,27 @@ void ResponseTables<T>::build_channel(int64_t channel, const std::vector<HalfRes
   int32_t* kept_slot = &kept_slot_[channel * height];
   KeptRows& kept = kept_[channel];
   kept = {kept_slot, 0, 0};
-  std::vector<Complex<double>> row(width);
+  FullRow row(width);
+  std::vector<int> outputs_of(plan_w.last_radix());  // of a position's digit in the last radix
+  for (int digit = 0; digit < plan_w.last_radix(); ++digit) outputs_of[digit] = outputs_for(digit, plan_w.last_radix());
   for (const int32_t e : plan_->rows_by_frequency()) {
     const int kh = plan_h.frequency[e];
     const int row_outputs = outputs_for(e % plan_h.last_radix(), plan_h.last_radix());
     for (int r = 0; r < responses_; ++r) {
       const size_t index = r * channels_ + channel;
       ResponseTable<T>& table = tables_[index];
+      if (form.line) {
+        fill_line_row(halves[r], kh, height, row);
+      } else {
+        fill_image_row(halves[r], kh, row);
+      }
       bool needed = kh == 0 || keep_every_row;
       int outputs = 1;
       for (int w = 0; w < width; ++w) {
-        row[w] = value(halves[r], kh, plan_w.frequency[w]);
-        if (row[w].re == 0 && row[w].im == 0) continue;
+        const int kw = plan_w.frequency[w];
+        if (row.re[kw] == 0 && row.im[kw] == 0) continue;
         needed = true;
-        outputs = std::max(outputs, outputs_for(w % plan_w.last_radix(), plan_w.last_radix()));
+        outputs = std::max(outputs, outputs_of[w % plan_w.last_radix()]);
       }
       if (!needed) continue;
       if (kept_slot[e] < 0) kept_slot[e] = slots++;
@@ -161,8 +190,9 @@ void ResponseTables<T>::build_channel(int64_t channel, const std::vector<HalfRes
       for (int w = 0; w < width; ++w) {
         const size_t i = form.planes_as_lanes ? size_t(e) * width + w
                                               : (size_t(slot / lanes) * width + w) * lanes + slot % lanes;
-        re_[index * table_elements_ + i] = static_cast<T>(row[w].re * scale);
-        if (!im_.empty()) im_[index * table_elements_ + i] = static_cast<T>(row[w].im * scale);
+        const int kw = plan_w.frequency[w];
+        re_[index * table_elements_ + i] = static_cast<T>(row.re[kw] * scale);
+        if (!im_.empty()) im_[index * table_elements_ + i] = static_cast<T>(row.im[kw] * scale);
       }
     }
   }
