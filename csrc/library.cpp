@@ -37,13 +37,14 @@ PYBIND11_MODULE(_C, module) {
   module.def("cpu_level", &freqops::cpu::selected_level, "The level whose kernels run.");
   module.def(
       "fft_filter_plan",
-      [](int64_t height, int64_t width, int64_t planes, const std::string& dtype) {
+      [](int64_t height, int64_t width, const std::string& dtype, int64_t planes) {
         if (height < 1 || width < 1 || planes < 1 || height > (int64_t{1} << 28) / width) {
           throw pybind11::value_error("fft_filter_plan: a plane must have 1 to 2^28 elements");
         }
         return freqops::cpu::describe_filter(height, width, planes, dtype == "float64");
       },
-      pybind11::arg("height"), pybind11::arg("width"), pybind11::arg("planes") = 2, pybind11::arg("dtype") = "float32",
+      pybind11::arg("height"), pybind11::arg("width"), pybind11::arg("dtype") = "float32",
+      pybind11::arg("planes") = 2,
       "The form and the axis plans of the CPU filter for planes of this size, in words.");
   module.def("cpu_level_problem", &freqops::cpu::level_problem,
              "Why FREQOPS_CPU could not be followed; None where it was.");

@@ -23,7 +23,7 @@ struct PairWorkspace {
 // Short lines are transformed several at a time, as many as stay in the first-level cache.
 template <class T>
 int lines_together(int length) {
-  constexpr int kCacheShare = 16 << 10;
+  constexpr int kCacheShare = 32 << 10;
   return std::max<int>(1, kCacheShare / (2 * sizeof(T) * kLanes<T> * length));
 }
 

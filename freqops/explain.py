@@ -1,0 +1,191 @@
+"""Which kernel would run on given arguments, and why: no fallback happens silently."""
+
+from __future__ import annotations
+
+import itertools
+import math
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.utils._python_dispatch import TorchDispatchMode
+from torch.utils._pytree import tree_leaves, tree_map_only
+
+from freqops import _C, ops
+from freqops._libraries import CUDA
+from freqops.ops import _composition
+
+_BANK = ("fft_filter", "filter_bank", "filter_bank_adjoint", "low_high", "split_bands")
+
+
+@dataclass(frozen=True)
+class Explanation:
+    """What :func:`explain` found; its ``str`` is meant to be read.
+
+    Attributes:
+        op: the function or module that was asked about.
+        device: of the arguments.
+        kernel: what runs there.
+        reasons: why it runs and how it goes about it, one line each.
+    """
+
+    op: str
+    device: str
+    kernel: str
+    reasons: tuple[str, ...]
+
+    def __str__(self) -> str:
+        lines = [f"{self.op} on {self.device}: {self.kernel}"]
+        return "\n".join(lines + [f"  {reason}" for reason in self.reasons])
+
+
+@dataclass(frozen=True)
+class _Call:
+    name: str
+    x: Tensor  # on the meta device: shape, strides and dtype only
+    response: Tensor | None
+    dims: int
+
+
+class _Recorder(TorchDispatchMode):  # type: ignore[no-untyped-call]
+    """Notes the compiled ops that a call comes down to."""
+
+    def __init__(self) -> None:
+        super().__init__()  # type: ignore[no-untyped-call]
+        self.calls: list[_Call] = []
+
+    def __torch_dispatch__(
+        self, func: Any, types: Any, args: tuple[Any, ...] = (), kwargs: Any = None
+    ) -> Any:
+        if func.namespace == "freqops":
+            name = func._schema.name.removeprefix("freqops::")
+            spectral = name in _BANK
+            dims = int(args[-1]) if spectral else 2
+            self.calls.append(_Call(name, args[0], args[1] if spectral else None, dims))
+        return func(*args, **(kwargs or {}))
+
+
+def explain(op: Callable[..., Any] | str, *args: Any, **kwargs: Any) -> Explanation:
+    """Tells which kernel would run on these arguments and why; nothing is computed.
+
+    Args:
+        op: a function of freqops or its name, or an ``nn.Module`` made of such functions.
+        args: what it would be called with.
+        kwargs: what it would be called with.
+
+    Returns:
+        An :class:`Explanation`; print it.
+
+    Raises:
+        ValueError: no such op; or what the op itself raises for these arguments.
+        TypeError: as the op itself.
+
+    Example:
+        >>> print(explain("fft_filter2d", x, response))
+    """
+    function, name = _resolved(op)
+    tensors = [leaf for leaf in tree_leaves((args, kwargs)) if isinstance(leaf, Tensor)]
+    device = tensors[0].device if tensors else torch.device("cpu")
+    calls = _recorded(function, args, kwargs)
+    if not calls:
+        return Explanation(name, str(device), "none", ("no op of freqops is called",))
+    kernel, _ = _described(calls[0], device)
+    reasons: list[str] = []
+    for call in calls:
+        own, why = _described(call, device)
+        if len(calls) > 1:
+            reasons.append(f"{call.name}: {own}")
+        reasons += why
+    return Explanation(name, str(device), kernel, tuple(reasons))
+
+
+def _resolved(op: Callable[..., Any] | str) -> tuple[Callable[..., Any], str]:
+    if isinstance(op, str):
+        if op not in ops.__all__:
+            functions = ", ".join(name for name in ops.__all__ if name.islower())
+            raise ValueError(f"explain: op must be one of {functions}, got {op!r}")
+        return getattr(ops, op), op
+    return op, getattr(op, "__name__", type(op).__name__)
+
+
+def _recorded(function: Callable[..., Any], args: Any, kwargs: Any) -> list[_Call]:
+    """Calls the function on tensors without contents: its checks run, no kernel does."""
+
+    def emptied(tensor: Tensor) -> Tensor:
+        strides = tensor.stride()
+        return torch.empty_strided(tensor.shape, strides, dtype=tensor.dtype, device="meta")
+
+    args, kwargs = tree_map_only(Tensor, emptied, (args, kwargs))
+    recorder = _Recorder()
+    with torch.no_grad(), recorder:
+        if isinstance(function, nn.Module):
+            state = dict(function.named_parameters()) | dict(function.named_buffers())
+            state = {key: emptied(value) for key, value in state.items()}
+            torch.func.functional_call(function, state, args, kwargs)
+        else:
+            function(*args, **kwargs)
+    return recorder.calls
+
+
+def _described(call: _Call, device: torch.device) -> tuple[str, list[str]]:
+    if device.type == "cuda":
+        kernel, why = _on_cuda(call)
+    elif device.type == "cpu":
+        kernel, why = _on_cpu(call)
+    else:
+        return "none", [f"freqops has kernels for cpu and cuda, none for {device.type}"]
+    if call.x.dtype in (torch.float16, torch.bfloat16):
+        why.append(f"{_name(call.x.dtype)} is computed in float32 and rounded once, on store")
+    return kernel, why
+
+
+def _on_cpu(call: _Call) -> tuple[str, list[str]]:
+    kernel = f"fused {call.name} kernel, {_C.cpu_level()}"
+    why: list[str] = []
+    if call.name in _BANK:
+        height = call.x.shape[-2] if call.dims == 2 else 1
+        work = "float64" if call.x.dtype == torch.float64 else "float32"
+        why.append(_C.fft_filter_plan(height, call.x.shape[-1], work, _planes_together(call)))
+    if not _one_stride_leads(call.x, call.dims):
+        why.append(
+            "x is copied first: its axes before the channels cannot be walked with one stride, "
+            f"shape {list(call.x.shape)}, strides {list(call.x.stride())}"
+        )
+    return kernel, why
+
+
+def _planes_together(call: _Call) -> int:
+    """How many planes meet the same response: enough of them, and small, become lanes."""
+    if call.name == "filter_bank_adjoint" or call.response is None:
+        return 1
+    own_axis = 1 if call.name == "fft_filter" else 0
+    per_channel = call.response.dim() + own_axis > call.dims + 1
+    shared = call.x.shape[: -call.dims - 1] if per_channel else call.x.shape[: -call.dims]
+    return max(1, math.prod(shared))
+
+
+def _one_stride_leads(x: Tensor, dims: int) -> bool:
+    """Whether the axes before the channels lie as if they were one, which the kernels walk."""
+    leading = [(x.shape[i], x.stride(i)) for i in range(x.dim() - dims - 1) if x.shape[i] != 1]
+    return all(
+        outer_stride == inner_stride * inner
+        for (_, outer_stride), (inner, inner_stride) in itertools.pairwise(leading)
+    )
+
+
+def _on_cuda(call: _Call) -> tuple[str, list[str]]:
+    if call.name != "fft_filter":
+        return "torch.fft composition", [f"{call.name} has no CUDA kernel of its own yet"]
+    reason = _composition.why_composition(call.x, call.dims)
+    if reason is not None:
+        return "torch.fft composition", [reason, f"CUDA library: {CUDA.reason}"]
+    why = ["a plane is transformed, filtered and transformed back in shared memory"]
+    if not call.x.is_contiguous():
+        why.append(f"x is copied first: it is not contiguous, strides {list(call.x.stride())}")
+    return "fused plane kernel", why
+
+
+def _name(dtype: torch.dtype) -> str:
+    return str(dtype).removeprefix("torch.")
