@@ -38,8 +38,8 @@ PYBIND11_MODULE(_C, module) {
   module.def(
       "fft_filter_plan",
       [](int64_t height, int64_t width, const std::string& dtype, int64_t planes) {
-        if (height < 1 || width < 1 || planes < 1 || height > (int64_t{1} << 28) / width) {
-          throw pybind11::value_error("fft_filter_plan: a plane must have 1 to 2^28 elements");
+        if (height < 1 || width < 1 || planes < 1 || height > (int64_t{1} << 26) / width) {
+          throw pybind11::value_error("fft_filter_plan: a plane must have 1 to 2^26 elements");
         }
         return freqops::cpu::describe_filter(height, width, planes, dtype == "float64");
       },

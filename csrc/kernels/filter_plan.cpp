@@ -63,11 +63,11 @@ void fill_line_row(const HalfResponse<T>& half, int64_t kh, int64_t height, Full
   for (int64_t kw = 0; kw < static_cast<int64_t>(row.re.size()); ++kw) {
     const int64_t k = kh + height * kw;
     // An image of width 1 keeps its whole spectrum in one column, an image of height 1 half of it in one row.
-    const int64_t mirrored = k == 0 ? 0 : length - k;
+    const int64_t mirrored = (length - k) % length;
     const int64_t a = half.width == 1 ? k : std::min(k, mirrored), b = half.width == 1 ? mirrored : a;
     const bool conjugated = half.width > 1 && k >= columns;
     const double im_a = half.im ? half.im[a] : 0.0, im_b = half.im ? half.im[b] : 0.0;
-    const bool own_mirror = k == mirrored || 2 * k == length || k == 0;
+    const bool own_mirror = k == mirrored;
     row.re[kw] = (half.re[a] + static_cast<double>(half.re[b])) / 2;
     row.im[kw] = half.width == 1 ? (im_a - im_b) / 2 : own_mirror ? 0.0 : conjugated ? -im_a : im_a;
   }

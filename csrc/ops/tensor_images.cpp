@@ -79,7 +79,7 @@ Shape checked_shape(const char* op, const char* argument, const Tensor& x, int64
   shape.width = x.size(x.dim() - 1);
   shape.height = dims == 2 ? x.size(x.dim() - 2) : 1;
   shape.channels = x.dim() > dims ? x.size(x.dim() - dims - 1) : 1;
-  constexpr int64_t kLargestPlane = int64_t{1} << 28;
+  constexpr int64_t kLargestPlane = int64_t{1} << 26;
   STD_TORCH_CHECK(shape.height >= 1 && shape.width >= 1, op, ": ", argument, " must not be empty along a transformed axis");
   STD_TORCH_CHECK(shape.height <= kLargestPlane / shape.width, op, ": a plane of ", argument, " must have at most ",
                   kLargestPlane, " elements");

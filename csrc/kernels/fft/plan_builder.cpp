@@ -84,6 +84,30 @@ std::vector<int> smooth_radices(int n) {
   return radices;
 }
 
+// The forward transform of plan.h in double, stage by stage: element order in, position order out.
+template <class T>
+void transform_by_position(const AxisPlan<T>& plan, std::vector<Complex<double>>& x) {
+  const int n = plan.length;
+  std::vector<Complex<double>> roots(n), block;
+  for (int k = 0; k < n; ++k) roots[k] = {constant::cos_turn(k, n), -constant::sin_turn(k, n)};
+  for (int s = 0, length = n; s < plan.stages; ++s) {
+    const int radix = plan.radix[s], span = plan.span[s], stride = n / length;
+    for (int start = 0; start < n; start += length) {
+      for (int j = start; j < start + span; ++j) {
+        block.assign(radix, {0, 0});
+        for (int k = 0; k < radix; ++k) {
+          for (int q = 0; q < radix; ++q) {
+            const long long turn = static_cast<long long>(k) * (q * span + j - start) % length;
+            block[k] = block[k] + multiply(x[j + q * span], roots[turn * stride]);
+          }
+        }
+        for (int k = 0; k < radix; ++k) x[j + k * span] = block[k];
+      }
+    }
+    length = span;
+  }
+}
+
 template <class T>
 int next_smooth(int n) {
   while (generic_factor<T>(n) != 1 || n % 4 != 0) ++n;
@@ -194,36 +218,14 @@ void PlannedAxis<T>::build_bluestein() {
     chirp[2 * j] = constant::cos_turn(j * j % (2 * n), 2 * n);
     chirp[2 * j + 1] = -constant::sin_turn(j * j % (2 * n), 2 * n);
   }
-  // Spectrum of the conjugate chirp wrapped to length m, by the inner plan's own radices in double.
   std::vector<Complex<double>> wrapped(m, Complex<double>{0, 0});
   for (long long j = 0; j < n; ++j) {
-    const Complex<double> value{chirp[2 * j] / m, -chirp[2 * j + 1] / m};
-    wrapped[j] = value;
-    if (j > 0) wrapped[m - j] = value;
+    wrapped[j] = {chirp[2 * j] / m, -chirp[2 * j + 1] / m};
+    if (j > 0) wrapped[m - j] = wrapped[j];
   }
-  std::vector<double> spectrum(2 * size_t(m));
-  std::vector<Complex<double>> block;
-  for (int s = 0, length = m; s < generic.inner->stages; ++s) {
-    const int radix = generic.inner->radix[s], span = length / radix;
-    for (int base = 0; base < m; base += length) {
-      for (int j = 0; j < span; ++j) {
-        block.assign(radix, {0, 0});
-        for (int k = 0; k < radix; ++k) {
-          for (int q = 0; q < radix; ++q) {
-            const long long turn = (static_cast<long long>(k) * q % radix) * span + static_cast<long long>(j) * k;
-            const Complex<double> root{constant::cos_turn(turn, length), -constant::sin_turn(turn, length)};
-            block[k] = block[k] + multiply(wrapped[base + j + q * span], root);
-          }
-        }
-        for (int k = 0; k < radix; ++k) wrapped[base + j + k * span] = block[k];
-      }
-    }
-    length = span;
-  }
-  for (int e = 0; e < m; ++e) {
-    spectrum[2 * e] = wrapped[e].re;
-    spectrum[2 * e + 1] = wrapped[e].im;
-  }
+  transform_by_position(*generic.inner, wrapped);
+  std::vector<double> spectrum;
+  for (const Complex<double>& value : wrapped) spectrum.insert(spectrum.end(), {value.re, value.im});
   generic.chirp = keep(std::move(chirp));
   generic.chirp_spectrum = keep(std::move(spectrum));
 }
