@@ -25,7 +25,7 @@ PYTEST_FLAGS ?=
 BENCH_FLAGS ?=
 
 BIN := $(VENV)/bin
-PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
+PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet --quiet
 CXX_FILES = $(shell find csrc -name '*.cpp' -o -name '*.h' -o -name '*.cu' -o -name '*.cuh')
 
 .PHONY: help build demo test style format asan bench clean distclean
@@ -112,7 +112,7 @@ asan: $(VENV)/.made-models build
 
 bench: $(VENV)/.made-bench build
 	@echo "== benchmarks"
-	@$(BIN)/pytest benchmarks $(BENCH_FLAGS)
+	@$(BIN)/python benchmarks/run.py $(BENCH_FLAGS)
 
 clean:
 	rm -rf build dist *.egg-info freqops/*.so $(DEMO_OUT) .pytest_cache .mypy_cache .ruff_cache .hypothesis

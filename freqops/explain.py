@@ -83,7 +83,9 @@ def explain(op: Callable[..., Any] | str, *args: Any, **kwargs: Any) -> Explanat
         TypeError: as the op itself.
 
     Example:
-        >>> print(explain("fft_filter2d", x, response))
+        >>> explanation = explain("fft_filter2d", torch.rand(3, 32, 32), torch.ones(32, 17))
+        >>> explanation.device
+        'cpu'
     """
     function, name = _resolved(op)
     tensors = [leaf for leaf in tree_leaves((args, kwargs)) if isinstance(leaf, Tensor)]

@@ -31,8 +31,8 @@ inline float widen_half(uint16_t bits) {
     const float value = static_cast<float>(magnitude) * 0x1p-24f;
     return sign ? -value : value;
   }
-  const uint32_t rebias =
-      magnitude >= 0x7c00u ? 0x70000000u : 0x38000000u;  // infinity and NaN stay so
+  // Infinity and NaN keep the largest exponent.
+  const uint32_t rebias = magnitude >= 0x7c00u ? 0x70000000u : 0x38000000u;
   return std::bit_cast<float>(sign | ((magnitude << 13) + rebias));
 }
 inline uint16_t round_to_half(float value) {
@@ -40,8 +40,8 @@ inline uint16_t round_to_half(float value) {
   const uint32_t sign = (bits >> 16) & 0x8000u, magnitude = bits & 0x7fffffffu;
   if (magnitude > 0x7f800000u) return static_cast<uint16_t>(sign | 0x7fffu);
   if (magnitude >= 0x477ff000u) return static_cast<uint16_t>(sign | 0x7c00u);  // 65520 and above
-  if (magnitude <
-      0x38800000u) {  // adding 0.5 puts the last half bit, 2^-24, into the last float bit
+  if (magnitude < 0x38800000u) {
+    // Subnormal: adding 0.5 puts the last bit of a half, 2^-24, into the last bit of the float.
     const uint32_t shifted = std::bit_cast<uint32_t>(std::bit_cast<float>(magnitude) + 0.5f);
     return static_cast<uint16_t>(sign | (shifted - 0x3f000000u));
   }
@@ -50,8 +50,8 @@ inline uint16_t round_to_half(float value) {
 }
 inline uint16_t round_to_bfloat16(float value) {
   const uint32_t bits = std::bit_cast<uint32_t>(value);
-  if ((bits & 0x7fffffffu) > 0x7f800000u)
-    return 0x7fffu;  // rounding could carry a NaN into infinity
+  // Rounding could carry a NaN into infinity.
+  if ((bits & 0x7fffffffu) > 0x7f800000u) return 0x7fffu;
   return static_cast<uint16_t>((bits + 0x7fffu + ((bits >> 16) & 1u)) >> 16);
 }
 #endif

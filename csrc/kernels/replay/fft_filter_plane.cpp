@@ -65,12 +65,9 @@ FREQOPS_REPLAY_EXPORT int freqops_replay_fft_filter_plane_plans(int* rows, int c
   int count = 0;
   PlanePlans::for_each([&](auto plan) {
     using Plan = decltype(plan);
-    const int row[6] = {Plan::kHeight,
-                        Plan::kWidth,
-                        Plan::kPairs,
-                        Plan::kThreads,
-                        static_cast<int>(sizeof(PlaneShared<Plan>)),
-                        Plan::kBlocksPerSm};
+    constexpr int kSharedBytes = sizeof(PlaneShared<Plan>);
+    const int row[6] = {Plan::kHeight,  Plan::kWidth, Plan::kPairs,
+                        Plan::kThreads, kSharedBytes, Plan::kBlocksPerSm};
     if (count < capacity) std::memcpy(rows + 6 * count, row, sizeof(row));
     ++count;
   });

@@ -1,0 +1,143 @@
+"""Times contenders turn by turn: a busy moment of the machine then meets them all."""
+
+from __future__ import annotations
+
+import math
+import random
+import statistics
+import time
+from collections import deque
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any, Literal
+
+import torch
+
+_WHOLE_TURN = 2e-3  # seconds of calls that make a turn of a short operation
+_MOST_CALLS = 10
+_SLOW = 2.0  # seconds a call; such a contender, a Python loop say, is called twice only
+_SLOW_ROUNDS = 2
+_MOST_ROUNDS = 60
+
+
+@dataclass(frozen=True)
+class Contender:
+    """One way of computing what the others compute too; an iterator is exhausted while timed."""
+
+    name: str
+    run: Callable[[], Any]
+    role: Literal["ours", "peer", "floor"] = "peer"
+
+
+@dataclass(frozen=True)
+class Timing:
+    """What a contender's calls took, in milliseconds."""
+
+    minimum: float
+    median: float
+    samples: int
+
+
+def interleave(
+    contenders: Sequence[Contender], *, seconds: float, least_rounds: int = 5
+) -> dict[str, Timing]:
+    """Each contender's minimum and median over rounds in which all take a turn, in random order.
+
+    A turn of a short operation is several calls after one that is not timed: every contender is
+    seen in its steady state, with its own data and code in the caches, not its predecessor's.
+
+    Args:
+        contenders: what to time.
+        seconds: about how long the rounds may take together.
+        least_rounds: rounds that are made even where they take longer.
+
+    Returns:
+        The timing by contender's name.
+    """
+    costs = {contender.name: _cost(contender) for contender in contenders}
+    rounds = _rounds(costs, seconds, least_rounds)
+    order = list(contenders)
+    shuffle = random.Random(0).shuffle
+    times: dict[str, list[float]] = {contender.name: [] for contender in contenders}
+    for index in range(rounds):
+        shuffle(order)
+        for contender in order:
+            cost = costs[contender.name]
+            if cost <= _SLOW or index < _SLOW_ROUNDS:
+                times[contender.name] += _turn(contender, cost)
+    return {
+        name: Timing(min(values) * 1e3, statistics.median(values) * 1e3, len(values))
+        for name, values in times.items()
+    }
+
+
+def check_agreement(contenders: Sequence[Contender], tolerance: float) -> None:
+    """Checks that every peer computes what the first contender computes.
+
+    Args:
+        contenders: ours first; floors are left out, they compute nothing.
+        tolerance: largest difference, relative to the largest value.
+
+    Raises:
+        AssertionError: a contender's outputs differ by more.
+    """
+    first, *others = [contender for contender in contenders if contender.role != "floor"]
+    for other in others:
+        # Side by side, so that of a long sweep two outputs are alive at a time, not all.
+        pairs = zip(_outputs(first.run()), _outputs(other.run()), strict=True)
+        error = max(_difference(expected, got) for expected, got in pairs)
+        assert error <= tolerance, f"{other.name} and {first.name} differ by {error:.1e}"
+
+
+def _cost(contender: Contender) -> float:
+    """Seconds a call takes, after warming up."""
+    (cost,) = _timed(contender, 1)
+    if cost < _SLOW:
+        cost = min(_timed(contender, 2))
+    return cost
+
+
+def _rounds(costs: dict[str, float], seconds: float, least: int) -> int:
+    once = sum(cost * (_calls(cost) + 1) for cost in costs.values() if cost <= _SLOW)
+    return max(least, min(_MOST_ROUNDS, int(seconds / once))) if once else least
+
+
+def _calls(cost: float) -> int:
+    return max(1, min(_MOST_CALLS, math.ceil(_WHOLE_TURN / cost)))
+
+
+def _turn(contender: Contender, cost: float) -> list[float]:
+    if cost < 10 * _WHOLE_TURN:
+        _timed(contender, 1)
+    return _timed(contender, _calls(cost))
+
+
+def _timed(contender: Contender, calls: int) -> list[float]:
+    times = []
+    for _ in range(calls):
+        start = time.perf_counter()
+        # Letting go of the result belongs to the price: large ones go back to the system.
+        consume(contender.run())
+        times.append(time.perf_counter() - start)
+    return times
+
+
+def consume(result: Any) -> None:
+    """Takes what an iterator yields and lets go of it, one by one; anything else at once."""
+    if isinstance(result, Iterator):
+        deque(result, maxlen=0)
+
+
+def _outputs(result: Any) -> Iterator[torch.Tensor]:
+    if isinstance(result, (tuple, list, Iterator)):
+        for output in result:
+            yield from _outputs(output)
+    else:
+        yield torch.as_tensor(result)
+
+
+def _difference(expected: torch.Tensor, got: torch.Tensor) -> float:
+    assert expected.shape == got.shape, f"{list(got.shape)} where {list(expected.shape)} is due"
+    expected = expected.detach().float()
+    error = (got.detach().float() - expected).abs_().max() / expected.abs().max()
+    return float(error)

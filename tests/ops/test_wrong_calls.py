@@ -1,0 +1,114 @@
+"""torch.ops.freqops called directly with nonsense: an exception each time, never a crash.
+
+The public functions refuse all of this with a better sentence; these calls go around them.
+"""
+
+from typing import Any
+
+import pytest
+import torch
+
+OPS = torch.ops.freqops
+X = torch.randn(2, 3, 6, 5)
+K = torch.randn(6, 3)
+BANK = torch.randn(4, 6, 3)
+
+CALLS: list[tuple[str, tuple[Any, ...]]] = [
+    # a number of dimensions that is none
+    ("fft_filter", (X, K, None, 0)),
+    ("fft_filter", (X, K, None, 3)),
+    ("fft_filter", (X, K, None, -1)),
+    ("fft_filter", (X, K, None, 2**40)),
+    ("spectral_correlation", (X, X, 0, 3)),
+    # images
+    ("fft_filter", (torch.tensor(1.0), K, None, 1)),
+    ("fft_filter", (torch.randn(5), K, None, 2)),
+    ("fft_filter", (X.int(), K, None, 2)),
+    ("fft_filter", (X > 0, K, None, 2)),
+    ("fft_filter", (X + 0j, K, None, 2)),
+    ("fft_filter", (X[..., :0], torch.randn(6, 1), None, 2)),
+    ("fft_filter", (X[:, :, :0], torch.randn(0, 3), None, 2)),
+    ("fft_filter", (torch.empty(0), K, None, 2)),
+    ("fft_filter", (X[0, 0].to_sparse(), K, None, 2)),
+    ("mix_amplitude_phase", (torch.randn(5), torch.randn(5), False)),
+    ("mix_amplitude_phase", (X[0, 0], X[0, 0], True)),
+    ("mix_amplitude_phase", (X[:, :0], X[:, :0, :0], True)),
+    ("spectral_correlation", (torch.tensor(1.0), torch.tensor(1.0), 0, 1)),
+    # responses
+    ("fft_filter", (X, torch.randn(6, 5), None, 2)),
+    ("fft_filter", (X, torch.randn(5, 3), None, 2)),
+    ("fft_filter", (X, torch.randn(3), None, 2)),
+    ("fft_filter", (X, torch.tensor(1.0), None, 2)),
+    ("fft_filter", (X, torch.randn(0, 3), None, 2)),
+    ("fft_filter", (X, torch.randn(4, 6, 3), None, 2)),
+    ("fft_filter", (X, torch.randn(2, 3, 6, 3), None, 2)),
+    ("fft_filter", (X[0, 0], torch.randn(3, 6, 3), None, 2)),
+    ("fft_filter", (X, K.double(), None, 2)),
+    ("fft_filter", (X.double(), K, None, 2)),
+    ("fft_filter", (X, K.half(), None, 2)),
+    ("fft_filter", (X, K.long(), None, 2)),
+    ("fft_filter", (X, K + 0j, None, 2)),
+    ("fft_filter", (X, K, torch.randn(6, 2), 2)),
+    ("fft_filter", (X, K, K.double(), 2)),
+    ("fft_filter", (X, K, torch.randn(1), 2)),
+    ("fft_filter", (X, K, torch.randn(3, 6, 3), 2)),
+    ("fft_filter", (X, torch.randn(3, 6, 3), K, 2)),
+    ("filter_bank", (X, K, None, 2)),
+    ("filter_bank", (X, torch.randn(0, 6, 3), None, 2)),
+    ("filter_bank", (X, torch.tensor(1.0), None, 2)),
+    ("filter_bank", (X, torch.randn(2, 4, 6, 3), None, 2)),
+    ("filter_bank", (X, BANK, BANK[:2], 2)),
+    ("filter_bank", (X, BANK, K, 2)),
+    ("low_high", (X, K, 2)),
+    ("low_high", (X, torch.randn(0, 6, 3), 2)),
+    ("split_bands", (X, K, 2)),
+    ("split_bands", (X, torch.randn(2, 6, 4), 2)),
+    # pairs that do not belong together
+    ("filter_bank_adjoint", (X, BANK, None, 2)),
+    ("filter_bank_adjoint", (torch.randn(3, 2, 6, 5), BANK, None, 2)),
+    ("filter_bank_adjoint", (torch.randn(4, 2, 6, 6), BANK, None, 2)),
+    ("filter_bank_adjoint", (torch.randn(4), BANK, None, 2)),
+    ("filter_bank_adjoint", (torch.tensor(1.0), torch.tensor(1.0), None, 2)),
+    ("filter_bank_adjoint", (torch.randn(0, 2, 6, 5), torch.randn(0, 6, 3), None, 2)),
+    ("spectral_correlation", (X, X[:1], 0, 2)),
+    ("spectral_correlation", (X, X.double(), 0, 2)),
+    ("spectral_correlation", (X, X, 4, 2)),
+    ("spectral_correlation", (X, X, -3, 2)),
+    ("spectral_correlation", (X[0, 0], X[0, 0], 1, 2)),
+    ("spectral_correlation", (X, X, 2**40, 2)),
+    ("mix_amplitude_phase", (X, X[:1], False)),
+    ("mix_amplitude_phase", (X, X.double(), False)),
+    ("mix_amplitude_phase", (X.int(), X.int(), False)),
+]
+
+
+@pytest.mark.sanitizer
+@pytest.mark.parametrize("number", range(len(CALLS)), ids=lambda n: f"{n}-{CALLS[n][0]}")
+@pytest.mark.parametrize("recorded", [False, True])
+def test_raises(number: int, recorded: bool) -> None:
+    name, arguments = CALLS[number]
+    if recorded:
+        arguments = tuple(
+            value.clone().requires_grad_()
+            if isinstance(value, torch.Tensor) and value.is_floating_point()
+            else value
+            for value in arguments
+        )
+    with pytest.raises(RuntimeError):
+        getattr(OPS, name)(*arguments)
+
+
+@pytest.mark.sanitizer
+@pytest.mark.parametrize(
+    "out",
+    [
+        torch.empty(2, 3, 6, 4),
+        torch.empty(2, 3, 6),
+        torch.empty(2, 3, 6, 5, dtype=torch.float64),
+        torch.empty(2, 3, 6, 5, dtype=torch.int32),
+        torch.empty(0),
+    ],
+)
+def test_out_of_another_kind_raises(out: torch.Tensor) -> None:
+    with pytest.raises(RuntimeError):
+        OPS.fft_filter.out(X, K, None, 2, out=out)

@@ -1,0 +1,169 @@
+"""The public contract: names, argument names, their order and defaults, written down once more.
+
+More keyword-only options with defaults may come; nothing listed here may change or go.
+"""
+
+import inspect
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+import torch
+
+import freqops
+from freqops import evaluation, filters
+
+REQUIRED = inspect.Parameter.empty
+RESPONSE = {
+    "kind": "ideal",
+    "norm": "l2",
+    "unit": "cycles",
+    "order": 2,
+    "inclusive": False,
+    "dtype": None,
+    "device": None,
+}
+BANDS = {"unit": "cycles", "norm": "l2", "inclusive": False}
+
+# name: (positional arguments with defaults, keyword-only arguments with defaults)
+Signature = tuple[dict[str, Any], dict[str, Any]]
+
+
+def required(*names: str) -> dict[str, Any]:
+    return dict.fromkeys(names, REQUIRED)
+
+
+FUNCTIONS: dict[str, Signature] = {
+    "fft_filter1d": (required("x", "response"), {}),
+    "fft_filter2d": (required("x", "response"), {}),
+    "filter_bank1d": (required("x", "responses"), {}),
+    "filter_bank2d": (required("x", "responses"), {}),
+    "split_bands2d": (required("x", "cutoffs"), BANDS),
+    "low_high2d": (required("x", "cutoff"), {**BANDS, "kind": "ideal"}),
+    "mix_amplitude_phase2d": (required("amplitude", "phase"), {"over_channels": False}),
+}
+FILTERS: dict[str, Signature] = {
+    "low_pass": (required("size", "cutoff"), RESPONSE),
+    "high_pass": (required("size", "cutoff"), RESPONSE),
+    "band_pass": (required("size", "low", "high"), RESPONSE),
+    "binomial_taps": (required("n"), {}),
+    "gaussian_taps": (required("n", "sigma"), {}),
+    "lanczos_taps": (required("n", "a"), {}),
+    "frequency_response": (required("taps", "size"), {}),
+}
+MODULES: dict[str, dict[str, Any]] = {
+    f"{name}{dims}d": arguments
+    for dims in (1, 2)
+    for name, arguments in {
+        "FFTFilter": required("response"),
+        "LowPass": required("cutoff"),
+        "HighPass": required("cutoff"),
+        "BandPass": required("low", "high"),
+        "GlobalFilter": required("channels", "size"),
+    }.items()
+}
+SWEEP: Signature = (
+    required("models", "data", "cutoffs"),
+    {
+        "unit": "bins",
+        "kinds": ("low", "high"),
+        "norm": "l2",
+        "kind": "ideal",
+        "metric": None,
+        "normalize": None,
+        "device": None,
+        "autocast": None,
+        "max_batches": None,
+        "progress": True,
+        "resume": None,
+    },
+)
+
+
+def check(function: Callable[..., Any], signature: Signature) -> None:
+    positional, keywords = signature
+    parameters = inspect.signature(function).parameters.values()
+    in_order = [p for p in parameters if p.kind is p.POSITIONAL_OR_KEYWORD]
+    assert {p.name: p.default for p in in_order} == positional
+    assert [p.name for p in in_order] == list(positional)
+    by_keyword = {p.name: p.default for p in parameters if p.kind is p.KEYWORD_ONLY}
+    assert {name: by_keyword.get(name, REQUIRED) for name in keywords} == keywords
+    assert REQUIRED not in by_keyword.values()  # options that came later are optional
+    assert not [p for p in parameters if p.kind in (p.VAR_POSITIONAL, p.VAR_KEYWORD)]
+
+
+@pytest.mark.parametrize("name", FUNCTIONS)
+def test_function(name: str) -> None:
+    check(getattr(freqops, name), FUNCTIONS[name])
+
+
+@pytest.mark.parametrize("name", FILTERS)
+def test_filter(name: str) -> None:
+    check(getattr(filters, name), FILTERS[name])
+
+
+def test_kaiser_taps() -> None:
+    """beta has a default the contract leaves open."""
+    parameters = inspect.signature(filters.kaiser_taps).parameters
+    assert list(parameters)[:3] == ["n", "cutoff", "beta"]
+    assert isinstance(parameters["beta"].default, float)
+
+
+@pytest.mark.parametrize("name", MODULES)
+def test_module(name: str) -> None:
+    module = getattr(freqops, name)
+    assert issubclass(module, torch.nn.Module)
+    parameters = inspect.signature(module).parameters.values()
+    in_order = [p for p in parameters if p.kind is p.POSITIONAL_OR_KEYWORD]
+    assert {p.name: p.default for p in in_order if p.default is REQUIRED} == MODULES[name]
+    assert [p.name for p in in_order][: len(MODULES[name])] == list(MODULES[name])
+
+
+@pytest.mark.parametrize("name", ["LowPass2d", "HighPass2d"])
+def test_pass_module_takes_the_options_of_its_response(name: str) -> None:
+    parameters = inspect.signature(getattr(freqops, name)).parameters
+    options = {key: RESPONSE[key] for key in ("kind", "norm", "unit", "order", "inclusive")}
+    assert {key: parameters[key].default for key in options} == options
+
+
+def test_global_filter_parameter() -> None:
+    """Checkpoints depend on this name and shape."""
+    two, one = freqops.GlobalFilter2d(3, (8, 10)), freqops.GlobalFilter1d(3, 10)
+    assert {name: tuple(p.shape) for name, p in two.state_dict().items()} == {
+        "weight": (3, 8, 6, 2)
+    }
+    assert {name: tuple(p.shape) for name, p in one.state_dict().items()} == {"weight": (3, 6, 2)}
+    assert [name for name, _ in two.named_parameters()] == ["weight"]
+
+
+@pytest.mark.parametrize("name", ["LowPass2d", "HighPass2d", "LowPass1d", "HighPass1d"])
+def test_fixed_filter_has_no_state(name: str) -> None:
+    """A module without learnable parts adds no key: checkpoints load as before it was put in."""
+    assert not getattr(freqops, name)(0.25).state_dict()
+
+
+def test_sweep() -> None:
+    check(evaluation.sweep, SWEEP)
+    for name in ("save", "load", "plot", "table"):
+        assert callable(getattr(evaluation.SweepResult, name))
+    assert "records" in {*evaluation.SweepResult.__annotations__, *dir(evaluation.SweepResult)}
+
+
+def test_explain() -> None:
+    parameters = list(inspect.signature(freqops.explain).parameters.values())
+    assert [(p.name, p.kind) for p in parameters[:2]] == [
+        ("op", inspect.Parameter.POSITIONAL_OR_KEYWORD),
+        ("args", inspect.Parameter.VAR_POSITIONAL),
+    ]
+
+
+def test_every_public_name_is_there_and_documented() -> None:
+    for name in freqops.__all__:
+        if not name.startswith("__"):
+            assert getattr(freqops, name).__doc__, name
+
+
+def test_names_not_listed_are_private() -> None:
+    modules = {"explain", "filters", "ops", "reference", "evaluation", "plots", "cli"}
+    extra = {name for name in vars(freqops) if not name.startswith("_")} - set(freqops.__all__)
+    assert extra <= modules | {"importlib", "ModuleType", "TYPE_CHECKING"}

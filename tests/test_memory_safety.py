@@ -1,0 +1,172 @@
+"""Every op at the sizes where vectors overhang rows: small, odd, prime, strided, one plane more.
+
+As ordinary tests these check values. Their purpose is `make asan`, which runs them on a build with
+sanitizers at every CPU level: a store past the last row of the last plane ends the program there.
+They call torch.ops.freqops directly, so that nothing in Python rounds a size up on the way.
+"""
+
+import itertools
+from collections.abc import Iterator
+
+import pytest
+import torch
+from torch import Tensor
+
+import freqops  # noqa: F401  (registers the ops)
+
+pytestmark = pytest.mark.sanitizer
+
+SIZES_1D = [*range(1, 36), 63, 64, 65, 97, 127, 128, 131, 257]
+SIZES_2D = [
+    *itertools.product((1, 2, 3, 5), (1, 2, 3, 5, 7, 15, 16, 17, 31, 33)),
+    *[(7, 7), (8, 8), (13, 9), (14, 14), (15, 16), (16, 15), (17, 17), (19, 6), (23, 13), (28, 28)],
+    *[
+        (31, 31),
+        (32, 32),
+        (33, 35),
+        (37, 4),
+        (41, 1),
+        (56, 56),
+        (61, 2),
+        (64, 24),
+        (97, 5),
+        (131, 3),
+    ],
+]
+TOLERANCE = {torch.float64: 1e-10, torch.float32: 2e-4, torch.bfloat16: 0.1, torch.float16: 0.02}
+
+
+def sizes(dims: int) -> list[tuple[int, ...]]:
+    return [(n,) for n in SIZES_1D] if dims == 1 else list(SIZES_2D)
+
+
+def axes(dims: int) -> tuple[int, ...]:
+    return tuple(range(-dims, 0))
+
+
+def half(size: tuple[int, ...]) -> tuple[int, ...]:
+    return (*size[:-1], size[-1] // 2 + 1)
+
+
+def spectrum(x: Tensor, dims: int) -> Tensor:
+    return torch.fft.rfftn(x.double(), dim=axes(dims))
+
+
+def back(spectrum: Tensor, size: tuple[int, ...]) -> Tensor:
+    # irfft along the width comes last and drops what no real image has: the symmetrised columns.
+    columns = spectrum
+    for axis in range(-len(size), -1):
+        columns = torch.fft.ifft(columns, dim=axis)
+    return torch.fft.irfft(columns, n=size[-1], dim=-1)
+
+
+def check(actual: Tensor, expected: Tensor, dtype: torch.dtype) -> None:
+    assert actual.dtype == dtype
+    scale = max(1.0, float(expected.abs().max())) if expected.numel() else 1.0
+    torch.testing.assert_close(actual.double(), expected, atol=TOLERANCE[dtype] * scale, rtol=0)
+
+
+def compute_dtype(dtype: torch.dtype) -> torch.dtype:
+    return torch.float64 if dtype == torch.float64 else torch.float32
+
+
+def layouts(x: Tensor, dims: int) -> Iterator[Tensor]:
+    """The same values as callers hand them over: dense, misaligned, permuted, with gaps."""
+    yield x
+    shifted = torch.empty(x.numel() + 1, dtype=x.dtype)[1:].view(x.shape)
+    yield shifted.copy_(x)
+    if x.dim() > dims:
+        yield x.transpose(0, -dims - 1).contiguous().transpose(0, -dims - 1)
+        yield x.movedim(-dims - 1, -1).contiguous().movedim(-1, -dims - 1)
+    yield torch.stack([x, x], -1)[..., 0]
+
+
+def inputs(dims: int, dtype: torch.dtype, *lead: int) -> Iterator[tuple[Tensor, tuple[int, ...]]]:
+    for size in sizes(dims):
+        x = torch.randn(*lead, *size, dtype=torch.float64).to(dtype)
+        for arranged in layouts(x, dims):
+            yield arranged, size
+
+
+every_dtype = pytest.mark.parametrize("dtype", TOLERANCE, ids=lambda dtype: str(dtype)[6:])
+both_dims = pytest.mark.parametrize("dims", [1, 2])
+
+
+@every_dtype
+@both_dims
+@pytest.mark.parametrize("per_channel", [False, True])
+@pytest.mark.parametrize("is_complex", [False, True])
+def test_fft_filter(dtype: torch.dtype, dims: int, per_channel: bool, is_complex: bool) -> None:
+    for x, size in inputs(dims, dtype, 3, 3):
+        shape = (3, *half(size)) if per_channel else half(size)
+        real = torch.randn(shape, dtype=compute_dtype(dtype))
+        imag = torch.randn(shape, dtype=compute_dtype(dtype)) if is_complex else None
+        response = real.double() if imag is None else torch.complex(real.double(), imag.double())
+        expected = back(spectrum(x, dims) * response, size)
+        check(torch.ops.freqops.fft_filter(x, real, imag, dims), expected, dtype)
+        out = torch.empty_like(x)
+        torch.ops.freqops.fft_filter.out(x, real, imag, dims, out=out)
+        check(out, expected, dtype)
+
+
+@every_dtype
+@both_dims
+@pytest.mark.parametrize("responses", [1, 3])
+def test_banks(dtype: torch.dtype, dims: int, responses: int) -> None:
+    for x, size in inputs(dims, dtype, 2, 3):
+        gains = torch.rand(responses, *half(size), dtype=compute_dtype(dtype))
+        bank = torch.stack([back(spectrum(x, dims) * gain.double(), size) for gain in gains])
+        check(torch.ops.freqops.filter_bank(x, gains, None, dims), bank, dtype)
+        low, high = torch.ops.freqops.low_high(x, gains, dims)
+        check(low, bank, dtype)
+        check(high, x.double() - bank, dtype)
+        rest = x.double() - bank.sum(0)
+        bands = torch.ops.freqops.split_bands(x, gains, dims)
+        check(bands, torch.cat([bank, rest[None]]), dtype)
+        adjoint = torch.ops.freqops.filter_bank_adjoint(bank.to(dtype), gains, None, dims)
+        slabs = zip(bank.to(dtype), gains, strict=True)
+        back_again = sum(back(spectrum(slab, dims) * gain.double(), size) for slab, gain in slabs)
+        assert isinstance(back_again, Tensor)
+        check(adjoint, back_again, dtype)
+
+
+@every_dtype
+@both_dims
+@pytest.mark.parametrize("channels", [0, 3])
+def test_spectral_correlation(dtype: torch.dtype, dims: int, channels: int) -> None:
+    for x, size in inputs(dims, dtype, 2, 3):
+        y = torch.randn(x.shape, dtype=torch.float64).to(dtype)
+        weight = torch.full((half(size)[-1],), 2.0, dtype=torch.float64)
+        weight[0] = 1.0
+        if size[-1] % 2 == 0:
+            weight[-1] = 1.0
+        summed = (0,) if channels else (0, 1)
+        product = (spectrum(x, dims).conj() * spectrum(y, dims)).sum(summed)
+        expected = product * weight / torch.Size(size).numel()
+        real, imag = torch.ops.freqops.spectral_correlation(x, y, channels, dims)
+        check(real, expected.real, compute_dtype(dtype))
+        check(imag, expected.imag, compute_dtype(dtype))
+
+
+@every_dtype
+@pytest.mark.parametrize("over_channels", [False, True])
+def test_mix_amplitude_phase(dtype: torch.dtype, over_channels: bool) -> None:
+    over = (-3, -2, -1) if over_channels else (-2, -1)
+    for x, _ in inputs(2, dtype, 2, 3):
+        phase = torch.randn(x.shape, dtype=torch.float64).to(dtype)
+        amplitude_spectrum = torch.fft.fftn(x.double(), dim=over)
+        angle = torch.fft.fftn(phase.double(), dim=over).angle()
+        expected = torch.fft.ifftn(torch.polar(amplitude_spectrum.abs(), angle), dim=over).real
+        actual = torch.ops.freqops.mix_amplitude_phase(x, phase, over_channels)
+        if dtype in (torch.float32, torch.float64):
+            check(actual, expected, dtype)
+        else:  # a bin near zero has no phase to speak of in half precision; memory is at stake
+            assert actual.isfinite().all()
+
+
+@both_dims
+def test_empty(dims: int) -> None:
+    size = (5, 6)[-dims:]
+    x, gain = torch.empty(0, 3, *size), torch.ones(half(size))
+    assert torch.ops.freqops.fft_filter(x, gain, None, dims).shape == x.shape
+    assert torch.ops.freqops.filter_bank(x, gain[None], None, dims).shape == (1, *x.shape)
