@@ -43,8 +43,7 @@ PYBIND11_MODULE(_C, module) {
         }
         return freqops::cpu::describe_filter(height, width, planes, dtype == "float64");
       },
-      pybind11::arg("height"), pybind11::arg("width"), pybind11::arg("dtype") = "float32",
-      pybind11::arg("planes") = 2,
+      pybind11::arg("height"), pybind11::arg("width"), pybind11::arg("dtype") = "float32", pybind11::arg("planes") = 2,
       "The form and the axis plans of the CPU filter for planes of this size, in words.");
   module.def("cpu_level_problem", &freqops::cpu::level_problem,
              "Why FREQOPS_CPU could not be followed; None where it was.");

@@ -164,6 +164,17 @@ def test_every_public_name_is_there_and_documented() -> None:
 
 
 def test_names_not_listed_are_private() -> None:
-    modules = {"explain", "filters", "ops", "reference", "evaluation", "plots", "cli"}
+    modules = {
+        "explain",
+        "filters",
+        "ops",
+        "reference",
+        "evaluation",
+        "plots",
+        "report",
+        "cli",
+        "arguments",
+        "demo",
+    }
     extra = {name for name in vars(freqops) if not name.startswith("_")} - set(freqops.__all__)
     assert extra <= modules | {"importlib", "ModuleType", "TYPE_CHECKING"}

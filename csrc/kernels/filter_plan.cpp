@@ -74,7 +74,9 @@ void fill_line_row(const HalfResponse<T>& half, int64_t kh, int64_t height, Full
 }
 
 // Outputs of the last radix that must be kept so that output `digit` of `radix` is among them.
-int outputs_for(int digit, int radix) { return std::min(radix, 2 * digit < radix ? 2 * (digit + 1) : 2 * (radix - digit)); }
+int outputs_for(int digit, int radix) {
+  return std::min(radix, 2 * digit < radix ? 2 * (digit + 1) : 2 * (radix - digit));
+}
 
 }  // namespace
 
@@ -190,8 +192,8 @@ void ResponseTables<T>::build_channel(int64_t channel, const std::vector<HalfRes
       table.outputs_w = std::max(table.outputs_w, outputs);
       kept.outputs = std::max(kept.outputs, row_outputs);
       for (int w = 0; w < width; ++w) {
-        const size_t i = form.planes_as_lanes ? size_t(e) * width + w
-                                              : (size_t(slot / lanes) * width + w) * lanes + slot % lanes;
+        const size_t i =
+            form.planes_as_lanes ? size_t(e) * width + w : (size_t(slot / lanes) * width + w) * lanes + slot % lanes;
         const int kw = plan_w.frequency[w];
         re_[index * table_elements_ + i] = static_cast<T>(row.re[kw] * scale);
         if (!im_.empty()) im_[index * table_elements_ + i] = static_cast<T>(row.im[kw] * scale);

@@ -33,9 +33,7 @@ class FilterPlan {
   const std::vector<int32_t>& rows_by_frequency() const { return rows_by_frequency_; }
   // The inverse of that order, position -> slot, for when every row is kept.
   const std::vector<int32_t>& slot_of_row() const { return slot_of_row_; }
-  size_t bytes() const {
-    return plan_h_.bytes() + plan_w_.bytes() + 2 * step_cos_.size() * sizeof(T);
-  }
+  size_t bytes() const { return plan_h_.bytes() + plan_w_.bytes() + 2 * step_cos_.size() * sizeof(T); }
   std::string describe() const;
 
  private:

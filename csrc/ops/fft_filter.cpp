@@ -173,8 +173,9 @@ void run_adjoint(const Tensor& y, const Tensor& x, const Shape& shape, const Res
   FilterBank<T> bank{};
   const auto tables = prepare_bank(x, y, shape, responses, dims, true, bank);
   const int64_t items = kernels.filter_bank_adjoint_items(bank);
-  run_parallel(items, grain_of(2 * shape.height * shape.width * responses.count), kernels.filter_bank_adjoint_scratch(bank),
-               [&](int64_t begin, int64_t end, void* scratch) { kernels.filter_bank_adjoint(bank, begin, end, scratch); });
+  run_parallel(
+      items, grain_of(2 * shape.height * shape.width * responses.count), kernels.filter_bank_adjoint_scratch(bank),
+      [&](int64_t begin, int64_t end, void* scratch) { kernels.filter_bank_adjoint(bank, begin, end, scratch); });
 }
 
 Tensor filter_bank_adjoint(const Tensor& y, const Tensor& responses, const std::optional<Tensor>& imag, int64_t dims) {

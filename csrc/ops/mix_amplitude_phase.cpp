@@ -20,8 +20,9 @@ void mix(const Tensor& amplitude, const Tensor& phase, const Shape& shape, bool 
   op.amplitude = *images_of(amplitude, shape, 2);
   op.phase = *images_of(phase, shape, 2);
   op.out = *images_of(y, shape, 2);
-  run_parallel(kernels.mix_amplitude_phase_items(op), 1, kernels.mix_amplitude_phase_scratch(op),
-               [&](int64_t begin, int64_t end, void* scratch) { kernels.mix_amplitude_phase(op, begin, end, scratch); });
+  run_parallel(
+      kernels.mix_amplitude_phase_items(op), 1, kernels.mix_amplitude_phase_scratch(op),
+      [&](int64_t begin, int64_t end, void* scratch) { kernels.mix_amplitude_phase(op, begin, end, scratch); });
 }
 
 Tensor mix_amplitude_phase(const Tensor& amplitude, const Tensor& phase, bool over_channels) {
@@ -42,6 +43,4 @@ Tensor mix_amplitude_phase(const Tensor& amplitude, const Tensor& phase, bool ov
 }  // namespace
 }  // namespace freqops
 
-STABLE_TORCH_LIBRARY_IMPL(freqops, CPU, m) {
-  m.impl("mix_amplitude_phase", TORCH_BOX(&freqops::mix_amplitude_phase));
-}
+STABLE_TORCH_LIBRARY_IMPL(freqops, CPU, m) { m.impl("mix_amplitude_phase", TORCH_BOX(&freqops::mix_amplitude_phase)); }

@@ -136,10 +136,10 @@ std::shared_ptr<const ResponseTables<T>> cached_tables(std::shared_ptr<const Fil
   return tables;
 }
 
-#define FREQOPS_INSTANTIATE_CACHE(T)                                                                              \
-  template std::shared_ptr<const FilterPlan<T>> cached_filter_plan<T>(const FilterForm&, int);                    \
-  template std::shared_ptr<const PlannedAxis<T>> cached_axis<T>(int);                                             \
-  template std::shared_ptr<const ResponseTables<T>> cached_tables<T>(std::shared_ptr<const FilterPlan<T>>,        \
+#define FREQOPS_INSTANTIATE_CACHE(T)                                                                       \
+  template std::shared_ptr<const FilterPlan<T>> cached_filter_plan<T>(const FilterForm&, int);             \
+  template std::shared_ptr<const PlannedAxis<T>> cached_axis<T>(int);                                      \
+  template std::shared_ptr<const ResponseTables<T>> cached_tables<T>(std::shared_ptr<const FilterPlan<T>>, \
                                                                      const ResponseArray<T>&);
 FREQOPS_INSTANTIATE_CACHE(float)
 FREQOPS_INSTANTIATE_CACHE(double)

@@ -1,11 +1,10 @@
 // Memory that is not a tensor: the working memory of a thread, and a hint for large outputs.
 #pragma once
 
-#include <sys/mman.h>
-
 #include <cstdint>
 #include <cstdlib>
 #include <new>
+#include <sys/mman.h>
 
 namespace freqops {
 

@@ -112,7 +112,8 @@ std::tuple<Tensor, Tensor> spectral_correlation(const Tensor& x, const Tensor& y
   if (channels) sizes.push_back(channels);
   if (dims == 2) sizes.push_back(shape.height);
   sizes.push_back(shape.width / 2 + 1);
-  Tensor re = torch::stable::new_zeros(x, sizes, compute_type(x)), im = torch::stable::new_zeros(x, sizes, compute_type(x));
+  Tensor re = torch::stable::new_zeros(x, sizes, compute_type(x)),
+         im = torch::stable::new_zeros(x, sizes, compute_type(x));
   if (x.numel() == 0) return {re, im};
   const Tensor a = readable(x, shape, dims), b = readable(y, shape, dims);
   visit_compute_type(x, [&](auto zero) { correlate<decltype(zero)>(a, b, shape, dims, channels != 0, re, im); });

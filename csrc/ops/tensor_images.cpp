@@ -10,11 +10,16 @@ namespace {
 
 std::optional<Element> element_of(const Tensor& x) {
   switch (x.scalar_type()) {
-    case ScalarType::Float: return Element::kFloat;
-    case ScalarType::Double: return Element::kDouble;
-    case ScalarType::Half: return Element::kHalf;
-    case ScalarType::BFloat16: return Element::kBFloat16;
-    default: return std::nullopt;
+    case ScalarType::Float:
+      return Element::kFloat;
+    case ScalarType::Double:
+      return Element::kDouble;
+    case ScalarType::Half:
+      return Element::kHalf;
+    case ScalarType::BFloat16:
+      return Element::kBFloat16;
+    default:
+      return std::nullopt;
   }
 }
 
@@ -34,14 +39,13 @@ std::optional<std::vector<int64_t>> dense_strides(const Tensor& x) {
 }
 
 Tensor empty_strided_like(const Tensor& x, const std::vector<int64_t>& sizes, const std::vector<int64_t>& strides) {
-  std::array<StableIValue, 7> stack{
-      torch::stable::detail::from(x),
-      torch::stable::detail::from(torch::headeronly::IntHeaderOnlyArrayRef(sizes)),
-      torch::stable::detail::from(torch::headeronly::IntHeaderOnlyArrayRef(strides)),
-      torch::stable::detail::from(std::optional<ScalarType>()),
-      torch::stable::detail::from(std::optional<torch::headeronly::Layout>()),
-      torch::stable::detail::from(std::optional<torch::stable::Device>()),
-      torch::stable::detail::from(std::optional<bool>())};
+  std::array<StableIValue, 7> stack{torch::stable::detail::from(x),
+                                    torch::stable::detail::from(torch::headeronly::IntHeaderOnlyArrayRef(sizes)),
+                                    torch::stable::detail::from(torch::headeronly::IntHeaderOnlyArrayRef(strides)),
+                                    torch::stable::detail::from(std::optional<ScalarType>()),
+                                    torch::stable::detail::from(std::optional<torch::headeronly::Layout>()),
+                                    torch::stable::detail::from(std::optional<torch::stable::Device>()),
+                                    torch::stable::detail::from(std::optional<bool>())};
   STABLE_TORCH_ERROR_CODE_CHECK(torch_call_dispatcher("aten::new_empty_strided", "", stack.data(), TORCH_ABI_VERSION));
   return torch::stable::detail::to<Tensor>(stack[0]);
 }
@@ -80,7 +84,8 @@ Shape checked_shape(const char* op, const char* argument, const Tensor& x, int64
   shape.height = dims == 2 ? x.size(x.dim() - 2) : 1;
   shape.channels = x.dim() > dims ? x.size(x.dim() - dims - 1) : 1;
   constexpr int64_t kLargestPlane = int64_t{1} << 26;
-  STD_TORCH_CHECK(shape.height >= 1 && shape.width >= 1, op, ": ", argument, " must not be empty along a transformed axis");
+  STD_TORCH_CHECK(shape.height >= 1 && shape.width >= 1, op, ": ", argument,
+                  " must not be empty along a transformed axis");
   STD_TORCH_CHECK(shape.height <= kLargestPlane / shape.width, op, ": a plane of ", argument, " must have at most ",
                   kLargestPlane, " elements");
   return shape;

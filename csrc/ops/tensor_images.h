@@ -1,14 +1,14 @@
 // Between tensors and what the kernels know: shapes, strides, dtypes, and how outputs are laid out.
 #pragma once
 
+#include <optional>
+#include <vector>
+
 #include <torch/csrc/stable/library.h>
 #include <torch/csrc/stable/ops.h>
 #include <torch/csrc/stable/tensor.h>
 #include <torch/headeronly/core/ScalarType.h>
 #include <torch/headeronly/util/Exception.h>
-
-#include <optional>
-#include <vector>
 
 #include "../kernels/images.h"
 #include "scratch.h"

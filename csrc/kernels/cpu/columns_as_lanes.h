@@ -23,7 +23,8 @@ class PairFilter {
   template <class Finish>
   bool run(const FilterTask<T, 2>& task, bool check_finite, Finish&& finish) {
     const KeptRows& kept = bank_.kept[task.channel];
-    forward_columns(*bank_.plan_h, width(), task.in[0], task.in[1], task.stride, {kept.slot, kept.outputs}, work_, true);
+    forward_columns(*bank_.plan_h, width(), task.in[0], task.in[1], task.stride, {kept.slot, kept.outputs}, work_,
+                    true);
     if (check_finite && !(sum_is_finite(work_.rows.re, width()) && sum_is_finite(work_.rows.im, width()))) {
       return false;
     }
@@ -84,7 +85,8 @@ class PairFilter {
     const ptrdiff_t table_block = static_cast<ptrdiff_t>(width()) * kLanes<T>;
     const auto filter = [&](int block, int count) {
       const ptrdiff_t offset = (first + block) * table_block;
-      const LineGain<T> gain{table.re + offset, table.im ? table.im + offset : nullptr, Gain::kPerLane, table.outputs_w};
+      const LineGain<T> gain{table.re + offset, table.im ? table.im + offset : nullptr, Gain::kPerLane,
+                             table.outputs_w};
       filter_after_first(*bank_.plan_w, at_block(in, block), at_block(lines, block), gain, work_.line.generic, count);
     };
     // Lines narrower than a vector are padded, so they do not follow each other without a gap.

@@ -8,10 +8,10 @@
 
 namespace freqops::cpu {
 
-#define FREQOPS_DECLARE_LEVEL(level)          \
-  namespace level_##level {                   \
-  template <class T>                          \
-  void fill_kernels(Kernels<T>&);             \
+#define FREQOPS_DECLARE_LEVEL(level) \
+  namespace level_##level {          \
+    template <class T>               \
+    void fill_kernels(Kernels<T>&);  \
   }
 FREQOPS_DECLARE_LEVEL(default)
 #ifdef FREQOPS_HAVE_AVX2
@@ -35,9 +35,7 @@ const Level kLevels[] = {
     {"default", [] { return true; }, level_default::fill_kernels<float>, level_default::fill_kernels<double>},
 #ifdef FREQOPS_HAVE_AVX2
     {"avx2",
-     [] {
-       return __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma") && __builtin_cpu_supports("bmi2");
-     },
+     [] { return __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma") && __builtin_cpu_supports("bmi2"); },
      level_avx2::fill_kernels<float>, level_avx2::fill_kernels<double>},
 #endif
 #ifdef FREQOPS_HAVE_AVX512

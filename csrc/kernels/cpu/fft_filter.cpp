@@ -65,9 +65,7 @@ class BankRunner {
            images.height * images.width >= kLanes<T>;
   }
   int64_t width() const { return bank_.x.width; }
-  int64_t remaining_planes(int64_t item) const {
-    return std::max<int64_t>(0, bank_.x.planes() - (item + 1) * Group);
-  }
+  int64_t remaining_planes(int64_t item) const { return std::max<int64_t>(0, bank_.x.planes() - (item + 1) * Group); }
 
   // What takes the place of a missing plane: an imaginary part repeats its own real part, so that it can spoil nobody.
   int stand_in(int i) const {

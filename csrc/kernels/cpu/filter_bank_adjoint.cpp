@@ -81,7 +81,8 @@ class AdjointRunner {
       const vector_of<T> re = load<T>(table.re + offset + e * kLanes<T>);
       const vector_of<T> im = table.im ? load<T>(table.im + offset + e * kLanes<T>) : vector_of<T>{};
       const Complex<vector_of<T>> v = load_complex(lines, e);
-      const Complex<vector_of<T>> product = table.im ? multiply_conj(v, {re, im}) : Complex<vector_of<T>>{v.re * re, v.im * re};
+      const Complex<vector_of<T>> product =
+          table.im ? multiply_conj(v, {re, im}) : Complex<vector_of<T>>{v.re * re, v.im * re};
       store_complex(sum, e, load_complex(sum, e) + product);
     }
   }

@@ -61,7 +61,9 @@ struct Cursor {
   T* im;
   ptrdiff_t step;
 
-  FREQOPS_HOST_DEVICE Complex<vector_of<T>> get(int q) const { return {load<T>(re + q * step), load<T>(im + q * step)}; }
+  FREQOPS_HOST_DEVICE Complex<vector_of<T>> get(int q) const {
+    return {load<T>(re + q * step), load<T>(im + q * step)};
+  }
   FREQOPS_HOST_DEVICE void put(int q, Complex<vector_of<T>> v) const {
     store<T>(re + q * step, v.re);
     store<T>(im + q * step, v.im);

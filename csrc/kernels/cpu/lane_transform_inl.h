@@ -9,9 +9,9 @@ namespace freqops::cpu::FREQOPS_LEVEL {
 // Calls visit(integral_constant<R>) for the codelet of this radix; false where there is none.
 template <class T, class Visit>
 FREQOPS_INLINE bool visit_radix(int radix, Visit&& visit) {
-#define FREQOPS_CASE(R)                           \
-  case R:                                         \
-    visit(std::integral_constant<int, R>{});      \
+#define FREQOPS_CASE(R)                      \
+  case R:                                    \
+    visit(std::integral_constant<int, R>{}); \
     return true;
   switch (radix) { FREQOPS_RADICES_COMMON(FREQOPS_CASE) }
   if constexpr (sizeof(T) == sizeof(float)) {
@@ -28,10 +28,10 @@ FREQOPS_INLINE bool visit_radix(int radix, Visit&& visit) {
 template <class T, class Visit>
 FREQOPS_INLINE bool visit_kept_radix(int radix, int outputs, Visit&& visit) {
   if constexpr (sizeof(T) == sizeof(float)) {
-#define FREQOPS_CASE(R, K)                                                             \
-  if (radix == R && outputs <= K) {                                                    \
-    visit(std::integral_constant<int, R>{}, std::integral_constant<int, K>{});         \
-    return true;                                                                       \
+#define FREQOPS_CASE(R, K)                                                     \
+  if (radix == R && outputs <= K) {                                            \
+    visit(std::integral_constant<int, R>{}, std::integral_constant<int, K>{}); \
+    return true;                                                               \
   }
     FREQOPS_KEEPS(FREQOPS_CASE)
 #undef FREQOPS_CASE
@@ -208,10 +208,10 @@ void filter_after_first(const AxisPlan<T>& plan, Lines<T> in, Lines<T> out, Line
   }
 }
 
-#define FREQOPS_INSTANTIATE_LANE_TRANSFORM(T)                                                              \
-  template void forward<T>(const AxisPlan<T>&, Lines<T>, Lines<T>, Kept, AxisScratch<T>, int, bool);       \
-  template void inverse<T>(const AxisPlan<T>&, Lines<T>, Lines<T>, Kept, AxisScratch<T>, int, bool);       \
-  template void forward_but_last<T>(const AxisPlan<T>&, Lines<T>, int);                                    \
+#define FREQOPS_INSTANTIATE_LANE_TRANSFORM(T)                                                        \
+  template void forward<T>(const AxisPlan<T>&, Lines<T>, Lines<T>, Kept, AxisScratch<T>, int, bool); \
+  template void inverse<T>(const AxisPlan<T>&, Lines<T>, Lines<T>, Kept, AxisScratch<T>, int, bool); \
+  template void forward_but_last<T>(const AxisPlan<T>&, Lines<T>, int);                              \
   template void filter_after_first<T>(const AxisPlan<T>&, Lines<T>, Lines<T>, LineGain<T>, T*, int);
 
 }  // namespace freqops::cpu::FREQOPS_LEVEL

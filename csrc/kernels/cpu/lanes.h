@@ -155,7 +155,8 @@ FREQOPS_HOST_DEVICE void transpose_square(Source&& source, Target&& target) {
 }
 template <class T>
 FREQOPS_HOST_DEVICE void transpose(const T* source, ptrdiff_t source_stride, T* target, ptrdiff_t target_stride) {
-  transpose_square<T>([=](int i) { return source + i * source_stride; }, [=](int i) { return target + i * target_stride; });
+  transpose_square<T>([=](int i) { return source + i * source_stride; },
+                      [=](int i) { return target + i * target_stride; });
 }
 
 }  // namespace cpu::FREQOPS_LEVEL

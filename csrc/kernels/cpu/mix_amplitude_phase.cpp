@@ -43,7 +43,8 @@ class Mixer {
   void run_item(int64_t item) {
     const int64_t first = 2 * item;
     const int64_t second = first + 1 < images(op_) ? first + 1 : first;
-    const bool clean = transform(op_.amplitude, first, second, amplitude_) & transform(op_.phase, first, second, phase_);
+    const bool clean =
+        transform(op_.amplitude, first, second, amplitude_) & transform(op_.phase, first, second, phase_);
     if (clean || first == second) {
       finish(first, second);
       return;
@@ -70,8 +71,8 @@ class Mixer {
         gather_plane(images, batch_of(pair[i]), channel_of(pair[i], d), planes_[i], stride_);
       }
       const Lines<T> plane = at_depth(spectrum, d);
-      forward_pair(*op_.plan_h, *op_.plan_w, planes_[0], planes_[1], stride_, keep_all(*op_.plan_h),
-                   {nullptr, nullptr}, work_, plane);
+      forward_pair(*op_.plan_h, *op_.plan_w, planes_[0], planes_[1], stride_, keep_all(*op_.plan_h), {nullptr, nullptr},
+                   work_, plane);
       sum_re += plane.re[0] * 0;
       sum_im += plane.im[0] * 0;
     }

@@ -187,8 +187,8 @@ void forward_pair(const AxisPlan<T>& plan_h, const AxisPlan<T>& plan_w, const T*
   }
 }
 template <class T>
-void inverse_pair(const AxisPlan<T>& plan_h, const AxisPlan<T>& plan_w, Lines<T> spectrum, T* a, T* b,
-                  ptrdiff_t stride, const PairWorkspace<T>& work) {
+void inverse_pair(const AxisPlan<T>& plan_h, const AxisPlan<T>& plan_w, Lines<T> spectrum, T* a, T* b, ptrdiff_t stride,
+                  const PairWorkspace<T>& work) {
   for (int block = 0; block < row_blocks<T>(plan_h.length); ++block) {
     const Lines<T> lines = spectrum_block(spectrum, block, plan_w.length);
     inverse(plan_w, lines, lines, keep_all(plan_w), {lines, work.line.generic}, 1, false);

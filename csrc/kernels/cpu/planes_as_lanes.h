@@ -19,8 +19,8 @@ class GroupFilter {
     const size_t lines = size_t(std::max(elements_, kLanes<T>)) * kLanes<T>;
     work_ = arena.take_lines(lines, kLanes<T>);
     spectrum_ = bank.responses > 1 ? arena.take_lines(lines, kLanes<T>) : work_;
-    generic_ = arena.take(std::max(generic_scratch_elements<T>(bank.plan_h->generic),
-                                        generic_scratch_elements<T>(bank.plan_w->generic)));
+    generic_ = arena.take(
+        std::max(generic_scratch_elements<T>(bank.plan_h->generic), generic_scratch_elements<T>(bank.plan_w->generic)));
     unwanted_ = arena.take(std::max(elements_, kLanes<T>));
   }
 
@@ -31,9 +31,8 @@ class GroupFilter {
     const Lines<T> columns = columns_of(spectrum_);
     forward(*bank_.plan_h, columns, columns, keep_all(*bank_.plan_h), {columns, generic_}, width_, false);
     if (check_finite && !is_finite()) return false;
-    for_each_kept_run(bank_.kept[task.channel].slot, [&](int first, int rows) {
-      forward_but_last(*bank_.plan_w, row_of(spectrum_, first), rows);
-    });
+    for_each_kept_run(bank_.kept[task.channel].slot,
+                      [&](int first, int rows) { forward_but_last(*bank_.plan_w, row_of(spectrum_, first), rows); });
     for (int r = 0; r < bank_.responses; ++r) {
       respond(bank_.tables[r * bank_.response_channels + task.channel]);
       store_planes(task, r);

@@ -60,9 +60,15 @@ void visit_element(Element element, Visit&& visit) {
     visit(static_cast<double*>(nullptr));
   } else {
     switch (element) {
-      case Element::kHalf: visit(static_cast<HalfBits*>(nullptr)); break;
-      case Element::kBFloat16: visit(static_cast<BFloat16Bits*>(nullptr)); break;
-      default: visit(static_cast<float*>(nullptr)); break;
+      case Element::kHalf:
+        visit(static_cast<HalfBits*>(nullptr));
+        break;
+      case Element::kBFloat16:
+        visit(static_cast<BFloat16Bits*>(nullptr));
+        break;
+      default:
+        visit(static_cast<float*>(nullptr));
+        break;
     }
   }
 }

@@ -39,8 +39,7 @@ template <int N>
 constexpr RootTable<N> make_root_table() {
   RootTable<N> table{};
   for (int m = 0; m < N; ++m) {
-    table.root[m] = {static_cast<float>(constant::cos_turn(m, N)),
-                     static_cast<float>(-constant::sin_turn(m, N))};
+    table.root[m] = {static_cast<float>(constant::cos_turn(m, N)), static_cast<float>(-constant::sin_turn(m, N))};
   }
   return table;
 }

@@ -60,12 +60,8 @@ FREQOPS_HOST_DEVICE float to_float(float value) { return value; }
 FREQOPS_HOST_DEVICE void from_float(float value, float& element) { element = value; }
 
 #if defined(__CUDA_ARCH__)
-FREQOPS_HOST_DEVICE float to_float(Half value) {
-  return __half2float(__ushort_as_half(value.bits));
-}
-FREQOPS_HOST_DEVICE float to_float(BFloat16 value) {
-  return __uint_as_float(static_cast<uint32_t>(value.bits) << 16);
-}
+FREQOPS_HOST_DEVICE float to_float(Half value) { return __half2float(__ushort_as_half(value.bits)); }
+FREQOPS_HOST_DEVICE float to_float(BFloat16 value) { return __uint_as_float(static_cast<uint32_t>(value.bits) << 16); }
 FREQOPS_HOST_DEVICE void from_float(float value, Half& element) {
   element.bits = __half_as_ushort(__float2half_rn(value));
 }
@@ -77,12 +73,8 @@ FREQOPS_HOST_DEVICE float to_float(Half value) { return widen_half(value.bits); 
 FREQOPS_HOST_DEVICE float to_float(BFloat16 value) {
   return std::bit_cast<float>(static_cast<uint32_t>(value.bits) << 16);
 }
-FREQOPS_HOST_DEVICE void from_float(float value, Half& element) {
-  element.bits = round_to_half(value);
-}
-FREQOPS_HOST_DEVICE void from_float(float value, BFloat16& element) {
-  element.bits = round_to_bfloat16(value);
-}
+FREQOPS_HOST_DEVICE void from_float(float value, Half& element) { element.bits = round_to_half(value); }
+FREQOPS_HOST_DEVICE void from_float(float value, BFloat16& element) { element.bits = round_to_bfloat16(value); }
 #endif
 
 // Infinity and NaN are what subtraction from itself does not bring to zero (no fast-math anywhere

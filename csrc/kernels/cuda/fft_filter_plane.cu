@@ -24,18 +24,17 @@ constexpr int shared_bytes_per_sm() {
 // per block).
 template <class Plan>
 constexpr int resident_blocks() {
-  constexpr int kFitting =
-      shared_bytes_per_sm() / (static_cast<int>(sizeof(PlaneShared<Plan>)) + 1024);
+  constexpr int kFitting = shared_bytes_per_sm() / (static_cast<int>(sizeof(PlaneShared<Plan>)) + 1024);
   return kFitting < 1 ? 1 : kFitting < Plan::kBlocksPerSm ? kFitting : Plan::kBlocksPerSm;
 }
 
 template <class Plan, class Io, class Gain>
 __global__ void __launch_bounds__(Plan::kThreads, resident_blocks<Plan>())
-    fft_filter_plane_kernel(const Io* __restrict__ x, Io* __restrict__ y,
-                            const Gain* __restrict__ response, PlaneBatch batch) {
+    fft_filter_plane_kernel(const Io* __restrict__ x, Io* __restrict__ y, const Gain* __restrict__ response,
+                            PlaneBatch batch) {
   extern __shared__ __align__(16) unsigned char shared[];
-  PlaneFilter<Plan, Io, Gain> filter(*reinterpret_cast<PlaneShared<Plan>*>(shared), x, y, response,
-                                     batch, static_cast<int64_t>(blockIdx.x) * Plan::kPairs);
+  PlaneFilter<Plan, Io, Gain> filter(*reinterpret_cast<PlaneShared<Plan>*>(shared), x, y, response, batch,
+                                     static_cast<int64_t>(blockIdx.x) * Plan::kPairs);
   filter.run(DevicePhases{});
 }
 
@@ -43,15 +42,14 @@ constexpr int kTableThreads = 256;
 
 template <class Gain>
 __global__ void __launch_bounds__(kTableThreads)
-    response_table_kernel(const float* __restrict__ real, const float* __restrict__ imag,
-                          Gain* __restrict__ out, ResponseTable table) {
+    response_table_kernel(const float* __restrict__ real, const float* __restrict__ imag, Gain* __restrict__ out,
+                          ResponseTable table) {
   const int64_t index = static_cast<int64_t>(blockIdx.x) * kTableThreads + threadIdx.x;
   if (index < table.size()) store_gain(response_entry(table, real, imag, index), out[index]);
 }
 
 template <class Gain>
-cudaError_t launch_table(const FftFilterPlane& problem, const ResponseTable& table,
-                         cudaStream_t stream) {
+cudaError_t launch_table(const FftFilterPlane& problem, const ResponseTable& table, cudaStream_t stream) {
   const int64_t blocks = (table.size() + kTableThreads - 1) / kTableThreads;
   if (blocks > INT_MAX) return cudaErrorInvalidValue;
   response_table_kernel<Gain><<<static_cast<unsigned>(blocks), kTableThreads, 0, stream>>>(
@@ -67,22 +65,20 @@ cudaError_t launch_filter(const FftFilterPlane& problem, cudaStream_t stream) {
   constexpr auto* kernel = fft_filter_plane_kernel<Plan, Io, Gain>;
   constexpr int kSharedBytes = sizeof(PlaneShared<Plan>);
   static SharedMemoryOptIn opt_in;
-  if (cudaError_t error =
-          opt_in.ensure(reinterpret_cast<const void*>(kernel), kSharedBytes, Plan::kBlocksPerSm);
+  if (cudaError_t error = opt_in.ensure(reinterpret_cast<const void*>(kernel), kSharedBytes, Plan::kBlocksPerSm);
       error != cudaSuccess) {
     return error;
   }
   const auto blocks = static_cast<unsigned>((batch.pairs() + Plan::kPairs - 1) / Plan::kPairs);
-  kernel<<<blocks, Plan::kThreads, kSharedBytes, stream>>>(
-      static_cast<const Io*>(problem.x), static_cast<Io*>(problem.y),
-      reinterpret_cast<const Gain*>(problem.table), batch);
+  kernel<<<blocks, Plan::kThreads, kSharedBytes, stream>>>(static_cast<const Io*>(problem.x),
+                                                           static_cast<Io*>(problem.y),
+                                                           reinterpret_cast<const Gain*>(problem.table), batch);
   return cudaGetLastError();
 }
 
 template <class Plan, class Gain>
 cudaError_t launch(const FftFilterPlane& problem, cudaStream_t stream) {
-  const cudaError_t error =
-      launch_table<Gain>(problem, response_table_for<Plan>(problem.channels), stream);
+  const cudaError_t error = launch_table<Gain>(problem, response_table_for<Plan>(problem.channels), stream);
   if (error != cudaSuccess) return error;
   switch (problem.element) {
     case Element::kFloat:
@@ -103,8 +99,8 @@ bool fft_filter_plane_supported(int height, int width) {
   bool supported = false;
   PlanePlans::with(height, width, [&](auto plan) {
     using Plan = decltype(plan);
-    supported = can_run(reinterpret_cast<const void*>(fft_filter_plane_kernel<Plan, float, float>),
-                        sizeof(PlaneShared<Plan>));
+    supported =
+        can_run(reinterpret_cast<const void*>(fft_filter_plane_kernel<Plan, float, float>), sizeof(PlaneShared<Plan>));
   });
   return supported;
 }
@@ -118,8 +114,7 @@ cudaError_t fft_filter_plane(const FftFilterPlane& problem, cudaStream_t stream)
   cudaError_t error = cudaErrorInvalidValue;
   PlanePlans::with(problem.height, problem.width, [&](auto plan) {
     using Plan = decltype(plan);
-    error = problem.imag ? launch<Plan, Complex<float>>(problem, stream)
-                         : launch<Plan, float>(problem, stream);
+    error = problem.imag ? launch<Plan, Complex<float>>(problem, stream) : launch<Plan, float>(problem, stream);
   });
   return error;
 }

@@ -25,14 +25,9 @@ class PlaneFilter {
  public:
   using Shared = PlaneShared<Plan>;
 
-  FREQOPS_HOST_DEVICE PlaneFilter(Shared& shared, const Io* x, Io* y, const Gain* response,
-                                  const PlaneBatch& batch, int64_t first_pair)
-      : shared_(shared),
-        x_(x),
-        y_(y),
-        response_(response),
-        batch_(batch),
-        first_pair_(first_pair) {}
+  FREQOPS_HOST_DEVICE PlaneFilter(Shared& shared, const Io* x, Io* y, const Gain* response, const PlaneBatch& batch,
+                                  int64_t first_pair)
+      : shared_(shared), x_(x), y_(y), response_(response), batch_(batch), first_pair_(first_pair) {}
 
   template <class Phases>
   FREQOPS_HOST_DEVICE void run(const Phases& phases) {
@@ -60,11 +55,9 @@ class PlaneFilter {
     });
     phases.run([&](int thread) { load(thread); });
     phases.run([&](int thread) { rows_last_stage<-1>(thread); });
-    if constexpr (AxisH::kTwoStages)
-      phases.run([&](int thread) { columns_first_stage<-1>(thread); });
+    if constexpr (AxisH::kTwoStages) phases.run([&](int thread) { columns_first_stage<-1>(thread); });
     phases.run([&](int thread) { columns_last_stage_and_response(thread); });
-    if constexpr (AxisH::kTwoStages)
-      phases.run([&](int thread) { columns_first_stage<1>(thread); });
+    if constexpr (AxisH::kTwoStages) phases.run([&](int thread) { columns_first_stage<1>(thread); });
     phases.run([&](int thread) { rows_last_stage<1>(thread); });
     return phases.run_any([&](int thread) { return store(thread, pass); });
   }
@@ -77,8 +70,7 @@ class PlaneFilter {
 
   FREQOPS_HOST_DEVICE void load_roots(int thread) {
     for_each_task<Plan::kRoots>(thread, [&](int i) {
-      shared_.roots[i] = i < Plan::kRootsW ? kRootTable<kWidth>.root[i]
-                                           : kRootTable<kHeight>.root[i - Plan::kRootsW];
+      shared_.roots[i] = i < Plan::kRootsW ? kRootTable<kWidth>.root[i] : kRootTable<kHeight>.root[i - Plan::kRootsW];
     });
   }
 
@@ -103,15 +95,12 @@ class PlaneFilter {
   // Reads the planes and, where W has two stages, does the first one on the way.
   FREQOPS_HOST_DEVICE void load(int thread) {
     if constexpr (AxisW::kTwoStages) {
-      for_each_first_stage(
-          thread, [&](PlanePair& pair, int pixel, Value* base, const auto& twiddle) {
-            first_stage<AxisW>([&](auto j) { return load_pixel(pair, pixel + j * AxisW::kSpan); },
-                               twiddle, [&](auto j, Value v) { base[j * AxisW::kSpan] = v; });
-          });
-    } else {
-      for_each_pixel(thread, [&](PlanePair& pair, int pixel, Value& value) {
-        value = load_pixel(pair, pixel);
+      for_each_first_stage(thread, [&](PlanePair& pair, int pixel, Value* base, const auto& twiddle) {
+        first_stage<AxisW>([&](auto j) { return load_pixel(pair, pixel + j * AxisW::kSpan); }, twiddle,
+                           [&](auto j, Value v) { base[j * AxisW::kSpan] = v; });
       });
+    } else {
+      for_each_pixel(thread, [&](PlanePair& pair, int pixel, Value& value) { value = load_pixel(pair, pixel); });
     }
   }
 
@@ -119,14 +108,13 @@ class PlaneFilter {
   FREQOPS_HOST_DEVICE bool store(int thread, Pass pass) {
     bool redo = false;
     if constexpr (AxisW::kTwoStages) {
-      for_each_first_stage(
-          thread, [&](PlanePair& pair, int pixel, const Value* base, const auto& twiddle) {
-            first_stage_inverse<AxisW>([&](auto j) { return base[j * AxisW::kSpan]; }, twiddle,
-                                       [&](auto j, Value v) {
-                                         store_pixel(pair, pixel + j * AxisW::kSpan, v);
-                                         if (j == 0 && pixel == 0) redo |= note_redo(pair, v, pass);
-                                       });
-          });
+      for_each_first_stage(thread, [&](PlanePair& pair, int pixel, const Value* base, const auto& twiddle) {
+        first_stage_inverse<AxisW>([&](auto j) { return base[j * AxisW::kSpan]; }, twiddle,
+                                   [&](auto j, Value v) {
+                                     store_pixel(pair, pixel + j * AxisW::kSpan, v);
+                                     if (j == 0 && pixel == 0) redo |= note_redo(pair, v, pass);
+                                   });
+      });
     } else {
       for_each_pixel(thread, [&](PlanePair& pair, int pixel, const Value& value) {
         store_pixel(pair, pixel, value);
@@ -155,8 +143,7 @@ class PlaneFilter {
     static_for<AxisW::kRadix0>([&](auto j) { roots[j] = shared_.roots[j * offset]; });
     const auto twiddle = [&](auto j) { return roots[j]; };
     for_each_task<kRows * AxisW::kSpan>(thread, [&](int task) {
-      const int row_of_all = row_of(task / AxisW::kSpan), p = row_of_all / kHeight,
-                row = row_of_all % kHeight;
+      const int row_of_all = row_of(task / AxisW::kSpan), p = row_of_all / kHeight, row = row_of_all % kHeight;
       PlanePair& pair = shared_.pair[p];
       if (pair.active) f(pair, row * kWidth + offset, element(p, row, offset), twiddle);
     });
@@ -164,8 +151,7 @@ class PlaneFilter {
   // With a span of 8 a half-warp covers two rows. Taken 8 rows apart they lie in different banks: 8
   // times an odd pitch is 8 modulo 16.
   static FREQOPS_HOST_DEVICE int row_of(int index) {
-    if constexpr (AxisW::kSpan == 8 && kRows % 16 == 0)
-      return index / 16 * 16 + index % 2 * 8 + index / 2 % 8;
+    if constexpr (AxisW::kSpan == 8 && kRows % 16 == 0) return index / 16 * 16 + index % 2 * 8 + index / 2 % 8;
     return index;
   }
 
@@ -195,8 +181,7 @@ class PlaneFilter {
     constexpr int kSpan = AxisH::kSpan;
     const Value* roots = shared_.roots + (Plan::kShareRoots ? 0 : Plan::kRootsW);
     for_each_task<Plan::kPairs * kWidth * kSpan>(thread, [&](int task) {
-      const int column = task % kWidth, offset = task / kWidth % kSpan,
-                pair = task / (kWidth * kSpan);
+      const int column = task % kWidth, offset = task / kWidth % kSpan, pair = task / (kWidth * kSpan);
       Value* base = element(pair, offset, column);
       const auto load = [&](auto j) { return base[j * kSpan * Plan::kPitch]; };
       const auto twiddle = [&](auto j) { return roots[j * offset]; };

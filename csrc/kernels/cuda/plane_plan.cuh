@@ -14,10 +14,8 @@ template <class AxisH_, class AxisW_, int Pairs, int Threads, int BlocksPerSm>
 struct PlanePlan {
   using AxisH = AxisH_;
   using AxisW = AxisW_;
-  static constexpr int kHeight = AxisH::kLength, kWidth = AxisW::kLength,
-                       kPixels = kHeight * kWidth;
-  static constexpr int kPairs = Pairs, kRows = Pairs * kHeight, kThreads = Threads,
-                       kBlocksPerSm = BlocksPerSm;
+  static constexpr int kHeight = AxisH::kLength, kWidth = AxisW::kLength, kPixels = kHeight * kWidth;
+  static constexpr int kPairs = Pairs, kRows = Pairs * kHeight, kThreads = Threads, kBlocksPerSm = BlocksPerSm;
 
   // Shared memory has 16 banks of one complex value. Neighbouring threads of a row or column phase
   // work on neighbouring pairs where there are enough of them, else on neighbouring rows or
@@ -32,10 +30,8 @@ struct PlanePlan {
   static constexpr int kRootsH = AxisH::kTwoStages && !kShareRoots ? kHeight : 0;
   static constexpr int kRoots = kRootsW + kRootsH;
 
-  static_assert(!AxisW::kTwoStages || Threads % AxisW::kSpan == 0,
-                "a thread keeps its twiddles in registers");
-  static_assert(!kInterleaved || !(AxisH::kTwoStages || AxisW::kTwoStages),
-                "no two-stage phase knows of pairs");
+  static_assert(!AxisW::kTwoStages || Threads % AxisW::kSpan == 0, "a thread keeps its twiddles in registers");
+  static_assert(!kInterleaved || !(AxisH::kTwoStages || AxisW::kTwoStages), "no two-stage phase knows of pairs");
 };
 
 struct PlaneBatch {
@@ -67,8 +63,7 @@ enum class Pass { kTogether, kFirstApart, kSecondApart };
 // counted through the images of one channel first, so that a block meets few channels: its threads
 // read the same response at the same time.
 template <class Plan>
-FREQOPS_HOST_DEVICE void choose_pair(PlanePair& pair, const PlaneBatch& batch, int64_t index,
-                                     Pass pass) {
+FREQOPS_HOST_DEVICE void choose_pair(PlanePair& pair, const PlaneBatch& batch, int64_t index, Pass pass) {
   pair.active = index < batch.pairs() && (pass == Pass::kTogether || pair.redo);
   if (!pair.active) {
     pair.response = 0;

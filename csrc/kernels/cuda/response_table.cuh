@@ -24,25 +24,21 @@ template <class Plan>
 ResponseTable response_table_for(int64_t channels) {
   using H = typename Plan::AxisH;
   using W = typename Plan::AxisW;
-  return {
-      channels, Plan::kHeight, Plan::kWidth, {H::kRadix0, H::kRadix1}, {W::kRadix0, W::kRadix1}};
+  return {channels, Plan::kHeight, Plan::kWidth, {H::kRadix0, H::kRadix1}, {W::kRadix0, W::kRadix1}};
 }
 
 // Entry `index` of the table; imag may be null.
-FREQOPS_HOST_DEVICE Complex<float> response_entry(const ResponseTable& table, const float* real,
-                                                  const float* imag, int64_t index) {
+FREQOPS_HOST_DEVICE Complex<float> response_entry(const ResponseTable& table, const float* real, const float* imag,
+                                                  int64_t index) {
   const int h = table.height, w = table.width, half = w / 2 + 1;
   const int64_t row_index = index / w;
-  const int kw =
-      frequency_at(static_cast<int>(index % w), table.width_radix[0], table.width_radix[1]);
-  const int kh =
-      frequency_at(static_cast<int>(row_index % h), table.height_radix[0], table.height_radix[1]);
+  const int kw = frequency_at(static_cast<int>(index % w), table.width_radix[0], table.width_radix[1]);
+  const int kh = frequency_at(static_cast<int>(row_index % h), table.height_radix[0], table.height_radix[1]);
   const int64_t plane = row_index / h * h * half;
   const int kh_mirrored = kh == 0 ? 0 : h - kh, kw_mirrored = kw == 0 ? 0 : w - kw;
 
   const bool mirrored = kw >= half, symmetrised = kw == kw_mirrored;
-  const int64_t own = plane + static_cast<int64_t>(mirrored ? kh_mirrored : kh) * half +
-                      (mirrored ? kw_mirrored : kw);
+  const int64_t own = plane + static_cast<int64_t>(mirrored ? kh_mirrored : kh) * half + (mirrored ? kw_mirrored : kw);
   Complex<float> value{real[own], imag ? imag[own] : 0.0f};
   if (mirrored) value.im = -value.im;
   if (symmetrised) {

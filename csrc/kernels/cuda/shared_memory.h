@@ -14,11 +14,10 @@ namespace freqops::cuda {
 inline bool can_run(const void* kernel, int shared_bytes) {
   int device = 0, available = 0;
   cudaFuncAttributes attributes;
-  const bool fits = cudaGetDevice(&device) == cudaSuccess &&
-                    cudaDeviceGetAttribute(&available, cudaDevAttrMaxSharedMemoryPerBlockOptin,
-                                           device) == cudaSuccess &&
-                    shared_bytes <= available &&
-                    cudaFuncGetAttributes(&attributes, kernel) == cudaSuccess;
+  const bool fits =
+      cudaGetDevice(&device) == cudaSuccess &&
+      cudaDeviceGetAttribute(&available, cudaDevAttrMaxSharedMemoryPerBlockOptin, device) == cudaSuccess &&
+      shared_bytes <= available && cudaFuncGetAttributes(&attributes, kernel) == cudaSuccess;
   // A question must not leave an error behind for the next launch check to find.
   if (!fits) static_cast<void>(cudaGetLastError());
   return fits;
@@ -40,8 +39,7 @@ class SharedMemoryOptIn {
 
  private:
   static cudaError_t request(const void* kernel, int device, int shared_bytes, int blocks_per_sm) {
-    cudaError_t error =
-        cudaFuncSetAttribute(kernel, cudaFuncAttributeMaxDynamicSharedMemorySize, shared_bytes);
+    cudaError_t error = cudaFuncSetAttribute(kernel, cudaFuncAttributeMaxDynamicSharedMemorySize, shared_bytes);
     if (error != cudaSuccess) return error;
     int per_sm = 0, reserved = 0;
     error = cudaDeviceGetAttribute(&per_sm, cudaDevAttrMaxSharedMemoryPerMultiprocessor, device);
@@ -50,8 +48,7 @@ class SharedMemoryOptIn {
     if (error != cudaSuccess) return error;
     // Room for the blocks that the launch bounds promise; the rest stays L1 cache for the response.
     const int64_t wanted = static_cast<int64_t>(blocks_per_sm) * (shared_bytes + reserved);
-    const int percent =
-        static_cast<int>(std::min<int64_t>(100, (100 * wanted + per_sm - 1) / per_sm));
+    const int percent = static_cast<int>(std::min<int64_t>(100, (100 * wanted + per_sm - 1) / per_sm));
     return cudaFuncSetAttribute(kernel, cudaFuncAttributePreferredSharedMemoryCarveout, percent);
   }
 

@@ -18,8 +18,8 @@ struct Codelet {
   double cost;
 };
 constexpr double kStageCost = 5;
-constexpr Codelet kCommon[] = {{2, 2},    {3, 5},  {4, 4},   {5, 7},   {7, 9},
-                               {8, 6.5},  {9, 12}, {11, 18}, {13, 21}, {16, 13.2}};
+constexpr Codelet kCommon[] = {{2, 2},   {3, 5},  {4, 4},   {5, 7},   {7, 9},
+                               {8, 6.5}, {9, 12}, {11, 18}, {13, 21}, {16, 13.2}};
 constexpr Codelet kFloatOnly[] = {{6, 7.3}, {10, 11}, {12, 14}, {14, 16}, {15, 16}, {23, 38}};
 
 // Above this length a generic stage is cheaper as Bluestein's convolution than as a direct transform.

@@ -26,8 +26,7 @@ void replay(const Replay& problem) {
   const ResponseTable layout = response_table_for<Plan>(problem.batch.channels);
   std::vector<Gain> table(static_cast<size_t>(layout.size()));
   for (int64_t i = 0; i < layout.size(); ++i) {
-    store_gain(response_entry(layout, problem.real, problem.imag, i),
-               table[static_cast<size_t>(i)]);
+    store_gain(response_entry(layout, problem.real, problem.imag, i), table[static_cast<size_t>(i)]);
   }
   const auto shared = std::make_unique<PlaneShared<Plan>>();
   const HostPhases phases{Plan::kThreads, problem.backwards};
@@ -36,9 +35,8 @@ void replay(const Replay& problem) {
     const int64_t block = problem.backwards ? blocks - 1 - i : i;
     // Shared memory starts as NaN, so that a value read before it is written shows in the result.
     std::memset(static_cast<void*>(shared.get()), 0xff, sizeof(PlaneShared<Plan>));
-    PlaneFilter<Plan, Io, Gain>(*shared, static_cast<const Io*>(problem.x),
-                                static_cast<Io*>(problem.y), table.data(), problem.batch,
-                                block * Plan::kPairs)
+    PlaneFilter<Plan, Io, Gain>(*shared, static_cast<const Io*>(problem.x), static_cast<Io*>(problem.y), table.data(),
+                                problem.batch, block * Plan::kPairs)
         .run(phases);
   }
 }
@@ -66,8 +64,7 @@ FREQOPS_REPLAY_EXPORT int freqops_replay_fft_filter_plane_plans(int* rows, int c
   PlanePlans::for_each([&](auto plan) {
     using Plan = decltype(plan);
     constexpr int kSharedBytes = sizeof(PlaneShared<Plan>);
-    const int row[6] = {Plan::kHeight,  Plan::kWidth, Plan::kPairs,
-                        Plan::kThreads, kSharedBytes, Plan::kBlocksPerSm};
+    const int row[6] = {Plan::kHeight, Plan::kWidth, Plan::kPairs, Plan::kThreads, kSharedBytes, Plan::kBlocksPerSm};
     if (count < capacity) std::memcpy(rows + 6 * count, row, sizeof(row));
     ++count;
   });
@@ -75,9 +72,8 @@ FREQOPS_REPLAY_EXPORT int freqops_replay_fft_filter_plane_plans(int* rows, int c
 }
 
 // element: freqops::Element. Returns 0, or 1 if no plan has this size or no kernel this element.
-FREQOPS_REPLAY_EXPORT int freqops_replay_fft_filter_plane(int element, const void* x, void* y,
-                                                          const float* real, const float* imag,
-                                                          int64_t images, int64_t channels,
+FREQOPS_REPLAY_EXPORT int freqops_replay_fft_filter_plane(int element, const void* x, void* y, const float* real,
+                                                          const float* imag, int64_t images, int64_t channels,
                                                           int height, int width, int backwards) {
   using namespace freqops::cuda;
   const Replay problem{x, y, real, imag, {images, static_cast<uint32_t>(channels)}, backwards != 0};

@@ -42,12 +42,10 @@ void check_response(const Tensor& response, const Tensor& x) {
                   ": response must be on the device of x");
   STD_TORCH_CHECK(response.scalar_type() == ScalarType::Float, kOp, ": response must be float32");
   STD_TORCH_CHECK(response.is_contiguous(), kOp, ": response must be contiguous");
-  STD_TORCH_CHECK(
-      dim == 2 || (dim == 3 && x.dim() >= 3 && response.size(0) == x.size(-3)), kOp,
-      ": response must be [H, W // 2 + 1] or [C, H, W // 2 + 1] with the channels of x");
-  STD_TORCH_CHECK(
-      response.size(dim - 2) == x.size(-2) && response.size(dim - 1) == x.size(-1) / 2 + 1, kOp,
-      ": response must have the half spectrum's size of x");
+  STD_TORCH_CHECK(dim == 2 || (dim == 3 && x.dim() >= 3 && response.size(0) == x.size(-3)), kOp,
+                  ": response must be [H, W // 2 + 1] or [C, H, W // 2 + 1] with the channels of x");
+  STD_TORCH_CHECK(response.size(dim - 2) == x.size(-2) && response.size(dim - 1) == x.size(-1) / 2 + 1, kOp,
+                  ": response must have the half spectrum's size of x");
 }
 
 bool fft_filter_plane_supported_op(int64_t height, int64_t width) {
@@ -55,8 +53,7 @@ bool fft_filter_plane_supported_op(int64_t height, int64_t width) {
   return fft_filter_plane_supported(static_cast<int>(height), static_cast<int>(width));
 }
 
-Tensor fft_filter_plane_op(const Tensor& x, const Tensor& response,
-                           const std::optional<Tensor>& imag) {
+Tensor fft_filter_plane_op(const Tensor& x, const Tensor& response, const std::optional<Tensor>& imag) {
   STD_TORCH_CHECK(x.is_cuda() && x.dim() >= 2 && x.is_contiguous(), kOp,
                   ": x must be a contiguous CUDA tensor of at least 2 dimensions");
   check_response(response, x);
@@ -65,8 +62,7 @@ Tensor fft_filter_plane_op(const Tensor& x, const Tensor& response,
     STD_TORCH_CHECK(imag->dim() == response.dim(), kOp, ": imag must have the shape of response");
   }
   const int64_t height = x.size(-2), width = x.size(-1), pixels = height * width;
-  STD_TORCH_CHECK(height <= kLargestSize && width <= kLargestSize, kOp,
-                  ": x must have smaller planes");
+  STD_TORCH_CHECK(height <= kLargestSize && width <= kLargestSize, kOp, ": x must have smaller planes");
   const int64_t channels = response.dim() == 3 ? response.size(0) : 1;
   Tensor y = torch::stable::empty_like(x);
   if (x.numel() == 0) return y;

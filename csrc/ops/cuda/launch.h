@@ -11,8 +11,7 @@
 
 // Part of torch's stable C interface; only a CUDA build of torch has it, and torch's headers
 // declare it only where USE_CUDA is defined.
-extern "C" AOTITorchError aoti_torch_get_current_cuda_stream(int32_t device_index,
-                                                             void** ret_stream);
+extern "C" AOTITorchError aoti_torch_get_current_cuda_stream(int32_t device_index, void** ret_stream);
 
 namespace freqops::cuda {
 
