@@ -22,6 +22,10 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     group.addoption("--least-rounds", type=int, default=5, help="however long they take")
 
 
+# When the suite starts: later the load is its own.
+DESCRIPTION = describe()
+
+
 def pytest_configure(config: pytest.Config) -> None:
     torch.set_num_threads(config.getoption("--threads"))
     torch.manual_seed(0)
@@ -34,7 +38,7 @@ def pytest_benchmark_update_json(
 
     packages = ("torch", "numpy", "scipy", "ducc0")
     output_json["environment"] = {
-        **describe(),
+        **DESCRIPTION,
         "threads": torch.get_num_threads(),
         "level": _C.cpu_level(),
         "freqops": _C.__version__,

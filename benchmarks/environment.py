@@ -18,12 +18,13 @@ ALLOCATORS: dict[str, dict[str, str]] = {
 }
 
 
-def describe() -> dict[str, str | int]:
+def describe() -> dict[str, str | int | float]:
     """What does not depend on any package."""
     return {
         "date": datetime.datetime.now(datetime.timezone.utc).strftime("%Y-%m-%d %H:%M UTC"),
         "cpu": cpu_model(),
         "cores": len(os.sched_getaffinity(0)),
+        "load": round(os.getloadavg()[0], 1),
         "allocator": allocator(),
         "commit": commit(),
         "python": platform.python_version(),

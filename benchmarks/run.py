@@ -150,12 +150,20 @@ def keep(name: str, result: Result) -> None:
 def write_readme() -> None:
     """Puts the tables of everything in results/ between the README's markers."""
     results = [json.loads(path.read_text()) for path in sorted(RESULTS.glob("*.json"))]
-    sections = [tables.section(result) for result in results if "cases" in result]
+    suites = sorted((result for result in results if "cases" in result), key=reading_order)
+    sections = [tables.section(result) for result in suites]
     sections += [tables.memory_section(result) for result in results if "memory" in result]
     before, _, rest = README.read_text().partition(BEGIN)
     _, _, after = rest.partition(END)
     body = "\n\n".join([BEGIN, *sections, END])
     README.write_text(before + body + after)
+
+
+def reading_order(result: Result) -> tuple[str, int, str, int]:
+    """By machine; what users get first: all threads, the default allocator, the best level."""
+    environment = result["environment"]
+    width = {"avx512": 0, "avx2": 1}.get(environment["level"], 2)
+    return environment["cpu"], -environment["threads"], environment["allocator"], width
 
 
 if __name__ == "__main__":

@@ -11,6 +11,7 @@ Result = dict[str, Any]
 
 # Goals were set for AVX-512; half as wide vectors may take a fifth from them.
 LEVEL_ALLOWANCE = {"avx512": 1.0, "avx2": 0.8}
+RESTLESS = 1.25
 
 
 @dataclass(frozen=True)
@@ -41,6 +42,11 @@ class Verdict:
     def met(self) -> bool:
         """Whether there is a goal and it is reached, to the printed digits."""
         return self.goal is not None and round(self.goal_ratio, 2) >= round(self.goal, 2)
+
+    @property
+    def restless(self) -> bool:
+        """Whether something else ran on the machine, to judge by our own calls."""
+        return bool(self.ours["median"] > RESTLESS * self.ours["minimum"])
 
 
 def verdicts(row: Row, environment: Row) -> list[Verdict]:
@@ -90,8 +96,8 @@ def section(result: Result) -> str:
     if environment["threads"] == 1:
         title = title.removesuffix("s")
     made = (
-        "{date}, {cpu}, {cores} cores, freqops {freqops} at {commit} ({compiler}), torch {torch}, "
-        "numpy {numpy}, scipy {scipy}, ducc0 {ducc0}, Python {python}"
+        "{date}, {cpu}, {cores} cores, load {load} before; freqops {freqops} at {commit} "
+        "({compiler}), torch {torch}, numpy {numpy}, scipy {scipy}, ducc0 {ducc0}, Python {python}"
     ).format(**environment)
     parts = [title, made, _summary(result)]
     for name in dict.fromkeys(row["table"] for row in result["cases"]):
@@ -118,7 +124,10 @@ def _summary(result: Result) -> str:
         for row, verdict in aimed
         if not verdict.met
     ]
+    restless = sum(verdict.restless for _, verdict in judged)
     parts = [
+        f"In {restless} of {len(judged)} rows our median is above {RESTLESS} times our minimum: "
+        "the more, the less quiet the machine was.",
         f"Goals met: {met} of {len(aimed)}. Missed:",
         "\n".join(missed or ["- none"]),
         "Slower than the best peer:",

@@ -1,6 +1,7 @@
 #include "../mix_amplitude_phase.h"
 
 #include <cmath>
+#include <limits>
 
 #include "dispatch.h"
 #include "plane_pair.h"
@@ -45,15 +46,17 @@ class Mixer {
     const int64_t second = first + 1 < images(op_) ? first + 1 : first;
     const bool clean =
         transform(op_.amplitude, first, second, amplitude_) & transform(op_.phase, first, second, phase_);
-    if (clean || first == second) {
+    if (clean && mix_spectra(first != second)) {
       finish(first, second);
       return;
     }
-    // A value that is not finite must not reach the partner: each image by itself.
-    for (const int64_t image : {first, second}) {
-      transform(op_.amplitude, image, image, amplitude_);
-      transform(op_.phase, image, image, phase_);
-      finish(image, image);
+    // A value that is not finite, or a bin that only the partner has, must not reach an image: each by itself.
+    const int64_t images[2] = {first, second};
+    for (int i = 0; i < (first == second ? 1 : 2); ++i) {
+      transform(op_.amplitude, images[i], images[i], amplitude_);
+      transform(op_.phase, images[i], images[i], phase_);
+      mix_spectra(false);
+      finish(images[i], images[i]);
     }
   }
 
@@ -93,7 +96,6 @@ class Mixer {
   }
 
   void finish(int64_t first, int64_t second) {
-    mix_spectra();
     transform_depth(amplitude_, true);
     const int64_t pair[2] = {first, second};
     for (int d = 0; d < depth_; ++d) {
@@ -115,8 +117,9 @@ class Mixer {
     return plan.position[k == 0 ? 0 : plan.length - k];
   }
 
-  // Every bin is visited together with its mirror image, whose conjugate tells the two packed images apart.
-  void mix_spectra() {
+  // Calls visit(here, there) for every bin and its mirror image, each couple once.
+  template <class Visit>
+  void for_each_bin(Visit&& visit) const {
     for (int d = 0; d < depth_; ++d) {
       const int mirror_d = op_.plan_c ? mirrored(*op_.plan_c, d) : 0;
       for (int row = 0; row < op_.plan_h->length; ++row) {
@@ -124,22 +127,41 @@ class Mixer {
         for (int column = 0; column < op_.plan_w->length; ++column) {
           const size_t here = place(d, row, column);
           const size_t there = place(mirror_d, mirror_row, mirrored(*op_.plan_w, column));
-          if (here <= there) mix_bins(here, there);
+          if (here <= there) visit(here, there);
         }
       }
     }
   }
 
-  void mix_bins(size_t here, size_t there) {
+  // A bin that is exactly zero in one image (a grey image has no colour frequencies) holds rounding noise of its partner
+  // after unpacking, and noise has a phase: the bin would come out at full amplitude in a random direction. False where
+  // a phase is as small as that noise.
+  bool mix_spectra(bool packed) {
+    const double bins = double(op_.plan_h->length) * op_.plan_w->length * depth_;
+    double energy = 0;
+    for_each_bin([&](size_t here, size_t there) {
+      energy += double(phase_.re[here]) * phase_.re[here] + double(phase_.im[here]) * phase_.im[here];
+      if (here == there) return;
+      energy += double(phase_.re[there]) * phase_.re[there] + double(phase_.im[there]) * phase_.im[there];
+    });
+    constexpr double kNoise = 16 * std::numeric_limits<T>::epsilon();
+    const double noise_squared = kNoise * kNoise * energy / bins;
+    bool clear = true;
+    for_each_bin([&](size_t here, size_t there) { clear &= mix_bins(here, there, 1 / bins) > noise_squared; });
+    return clear || !packed;
+  }
+
+  // Returns the square of the smaller phase bin.
+  double mix_bins(size_t here, size_t there, double scale) {
     Complex<double> a[2], b[2];
     unpack(amplitude_, here, there, a);
     unpack(phase_, here, there, b);
     const Complex<double> y0 = mix<T>(a[0], b[0]), y1 = mix<T>(a[1], b[1]);
-    const double scale = 1.0 / (double(op_.plan_h->length) * op_.plan_w->length * depth_);
     amplitude_.re[here] = static_cast<T>((y0.re - y1.im) * scale);
     amplitude_.im[here] = static_cast<T>((y0.im + y1.re) * scale);
     amplitude_.re[there] = static_cast<T>((y0.re + y1.im) * scale);
     amplitude_.im[there] = static_cast<T>((y1.re - y0.im) * scale);
+    return std::min(b[0].re * b[0].re + b[0].im * b[0].im, b[1].re * b[1].re + b[1].im * b[1].im);
   }
 
   // The spectra of the two real images behind z = x0 + i x1: (P + Q) / 2 and (P - Q) / 2i with Q = conj Z(-k).

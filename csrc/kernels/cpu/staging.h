@@ -2,52 +2,22 @@
 // contiguous rows of the compute type and scattered back, one pair at a time.
 #pragma once
 
-#include <bit>
-
+#include "../half.h"
 #include "../images.h"
 #include "lanes.h"
 
 namespace freqops::cpu::FREQOPS_LEVEL {
 
-struct HalfBits {
-  uint16_t bits;
-};
-struct BFloat16Bits {
-  uint16_t bits;
-};
+inline float widen(float v) { return v; }
+inline double widen(double v) { return v; }
+using freqops::widen;
 
-template <class T>
-inline T widen(T v) {
-  return v;
-}
-inline float widen(BFloat16Bits v) { return std::bit_cast<float>(static_cast<uint32_t>(v.bits) << 16); }
-inline float widen(HalfBits v) {
-  const uint32_t sign = static_cast<uint32_t>(v.bits & 0x8000u) << 16, magnitude = v.bits & 0x7fffu;
-  // Exponents move from bias 15 to 127; infinities and NaN move once more; subnormals are magnitude * 2^-24.
-  uint32_t bits = (magnitude << 13) + (112u << 23) + (magnitude >= 0x7c00u ? 112u << 23 : 0u);
-  const uint32_t subnormal = std::bit_cast<uint32_t>(static_cast<float>(static_cast<int32_t>(magnitude)) * 0x1p-24f);
-  bits = magnitude < 0x400u ? subnormal : bits;
-  return std::bit_cast<float>(bits | sign);
-}
-
-// Round to nearest, ties to even.
 template <class To, class T>
 inline To narrow(T v) {
-  if constexpr (std::is_same_v<To, BFloat16Bits>) {
-    const uint32_t bits = std::bit_cast<uint32_t>(static_cast<float>(v));
-    const uint32_t rounded = (bits + 0x7fffu + ((bits >> 16) & 1u)) >> 16;
-    const bool is_nan = (bits & 0x7fffffffu) > 0x7f800000u;
-    return {static_cast<uint16_t>(is_nan ? 0x7fc0u : rounded)};
-  } else if constexpr (std::is_same_v<To, HalfBits>) {
-    const uint32_t bits = std::bit_cast<uint32_t>(static_cast<float>(v));
-    const uint32_t magnitude = bits & 0x7fffffffu;
-    const uint32_t normal = (magnitude - (112u << 23) + 0xfffu + ((magnitude >> 13) & 1u)) >> 13;
-    // Below 2^-14 adding 0.5 shifts the value to the last bits of a float, which rounds it as a subnormal.
-    const uint32_t subnormal = std::bit_cast<uint32_t>(std::bit_cast<float>(magnitude) + 0.5f) - 0x3f000000u;
-    uint32_t half = magnitude < 0x38800000u ? subnormal : normal;
-    half = magnitude >= 0x47800000u ? 0x7c00u : half;
-    half = magnitude > 0x7f800000u ? 0x7e00u : half;
-    return {static_cast<uint16_t>(half | ((bits >> 16) & 0x8000u))};
+  if constexpr (std::is_same_v<To, BFloat16>) {
+    return round_to_bfloat16(static_cast<float>(v));
+  } else if constexpr (std::is_same_v<To, Half>) {
+    return round_to_half(static_cast<float>(v));
   } else {
     return static_cast<To>(v);
   }
@@ -61,10 +31,10 @@ void visit_element(Element element, Visit&& visit) {
   } else {
     switch (element) {
       case Element::kHalf:
-        visit(static_cast<HalfBits*>(nullptr));
+        visit(static_cast<Half*>(nullptr));
         break;
       case Element::kBFloat16:
-        visit(static_cast<BFloat16Bits*>(nullptr));
+        visit(static_cast<BFloat16*>(nullptr));
         break;
       default:
         visit(static_cast<float*>(nullptr));

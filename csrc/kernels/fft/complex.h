@@ -118,6 +118,7 @@ FREQOPS_CONSTEXPR double cos_turn(long long k, long long n) {
   if (k < 0) k += n;
   if (2 * k > n) k = n - k;
   if (4 * k > n) return -cos_turn(n - 2 * k, 2 * n);
+  if (6 * k == n) return 0.5;  // exactly, so that equal inputs of a radix-3 butterfly cancel exactly
   if (8 * k > n) return sin_series(2 * kPi * static_cast<double>(n - 4 * k) / (4.0 * n));
   return cos_series(2 * kPi * static_cast<double>(k) / n);
 }

@@ -84,9 +84,9 @@ FREQOPS_REPLAY_EXPORT int freqops_replay_fft_filter_plane(int element, const voi
       case freqops::Element::kFloat:
         return replay<Plan, float>(problem);
       case freqops::Element::kHalf:
-        return replay<Plan, Half>(problem);
+        return replay<Plan, freqops::Half>(problem);
       case freqops::Element::kBFloat16:
-        return replay<Plan, BFloat16>(problem);
+        return replay<Plan, freqops::BFloat16>(problem);
       default:
         known_element = false;
     }
