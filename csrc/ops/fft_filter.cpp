@@ -28,8 +28,8 @@ Responses checked_responses(const char* op, const Tensor& x, const Shape& shape,
                     (axes == dims || (re.size(first) == shape.channels && x.dim() > dims));
   STD_TORCH_CHECK(fits, op, ": the response does not fit x");
   if (im) check_same(op, re, *im);
-  Responses responses{torch::stable::contiguous(re), std::nullopt, 1, 1};
-  if (im) responses.im = torch::stable::contiguous(*im);
+  Responses responses{as_contiguous(re), std::nullopt, 1, 1};
+  if (im) responses.im = as_contiguous(*im);
   if (bank) {
     STD_TORCH_CHECK(re.size(0) >= 1 && re.size(0) <= 1 << 20, op, ": the number of responses must be 1 to 2^20");
     responses.count = static_cast<int>(re.size(0));
@@ -122,7 +122,7 @@ void filter_into(const char* op, const Tensor& x, const Tensor& response, const 
     run(x, shape, responses, dims, {y, std::nullopt, Complement::kNone});
     return;
   }
-  const Tensor plain = empty_dense_like(torch::stable::contiguous(x));
+  const Tensor plain = empty_dense_like(as_contiguous(x));
   run(x, shape, responses, dims, {plain, std::nullopt, Complement::kNone});
   torch::stable::copy_(y, plain);
 }
@@ -153,7 +153,7 @@ Tensor run_slabs(const Tensor& x, const Shape& shape, const Responses& responses
     run(x, shape, responses, dims, {y, high ? *high : std::nullopt, complement});
     return y;
   }
-  const Tensor plain_x = torch::stable::contiguous(x);
+  const Tensor plain_x = as_contiguous(x);
   std::optional<Tensor> plain_high;
   const Tensor plain = run_slabs(plain_x, shape, responses, dims, complement, high ? &plain_high : nullptr);
   torch::stable::copy_(y, plain);
@@ -189,7 +189,7 @@ Tensor filter_bank_adjoint(const Tensor& y, const Tensor& responses, const std::
   Tensor x = empty_dense_like(slab);
   if (x.numel() == 0) return x;
   const bool simple = is_writable(slab, shape, dims) && is_writable(x, shape, dims);
-  const Tensor source = simple ? y : torch::stable::contiguous(y);
+  const Tensor source = simple ? y : as_contiguous(y);
   const Tensor target = simple ? x : empty_dense_like(torch::stable::select(source, 0, 0));
   visit_compute_type(x, [&](auto zero) { run_adjoint<decltype(zero)>(source, target, shape, checked, dims); });
   if (!simple) torch::stable::copy_(x, target);

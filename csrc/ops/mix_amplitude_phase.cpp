@@ -34,7 +34,7 @@ Tensor mix_amplitude_phase(const Tensor& amplitude, const Tensor& phase, bool ov
   if (y.numel() == 0) return y;
   const Tensor a = readable(amplitude, shape, 2), p = readable(phase, shape, 2);
   const bool writable = images_of(y, shape, 2).has_value();
-  const Tensor target = writable ? y : empty_dense_like(torch::stable::contiguous(amplitude));
+  const Tensor target = writable ? y : empty_dense_like(as_contiguous(amplitude));
   visit_compute_type(a, [&](auto zero) { mix<decltype(zero)>(a, p, shape, over_channels, target); });
   if (!writable) torch::stable::copy_(y, target);
   return y;

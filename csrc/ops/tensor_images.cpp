@@ -125,7 +125,7 @@ std::optional<Images> images_of(const Tensor& x, const Shape& shape, int64_t dim
 }
 
 Tensor readable(const Tensor& x, const Shape& shape, int64_t dims) {
-  return images_of(x, shape, dims) ? x : torch::stable::contiguous(x);
+  return images_of(x, shape, dims) ? x : as_contiguous(x);
 }
 
 Tensor empty_dense_like(const Tensor& x) { return new_dense(x, -1); }

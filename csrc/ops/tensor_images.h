@@ -36,6 +36,9 @@ std::optional<Images> images_of(const Tensor& x, const Shape& shape, int64_t dim
 // The tensor itself, or a contiguous copy where it cannot be read as images.
 Tensor readable(const Tensor& x, const Shape& shape, int64_t dims);
 
+// x itself where it is contiguous already: asking the dispatcher for that costs as much as filtering a small image.
+inline Tensor as_contiguous(const Tensor& x) { return x.is_contiguous() ? x : torch::stable::contiguous(x); }
+
 // A new tensor of x's dtype: x's strides where x is dense, else contiguous; with `slabs` a leading axis of that many
 // such tensors.
 Tensor empty_dense_like(const Tensor& x);

@@ -34,7 +34,7 @@ def error(actual: Tensor, expected: Tensor) -> float:
     return float((actual - expected).abs().max() / expected.abs().max())
 
 
-@pytest.mark.parametrize(("meta", "arrays"), cases("hfc"))
+@pytest.mark.parametrize(("meta", "arrays"), list(cases("hfc")))
 def test_hfc(meta: dict[str, Any], arrays: dict[str, Tensor]) -> None:
     if "GrayScale" in meta["function"]:
         x = arrays["x"].double().reshape(-1, 28, 28)
@@ -56,7 +56,7 @@ def test_hfc(meta: dict[str, Any], arrays: dict[str, Tensor]) -> None:
     assert torch.equal(response, half.float())
 
 
-@pytest.mark.parametrize(("meta", "arrays"), cases("apr_p"))
+@pytest.mark.parametrize(("meta", "arrays"), list(cases("apr_p")))
 def test_apr_p(meta: dict[str, Any], arrays: dict[str, Tensor]) -> None:
     assert meta["fft_dims"] == [1, 2, 3]
     for dtype in (torch.float32, torch.float64):
@@ -68,7 +68,7 @@ def test_apr_p(meta: dict[str, Any], arrays: dict[str, Tensor]) -> None:
         assert error(x.grad, arrays["gx"]) < 2e-5
 
 
-@pytest.mark.parametrize(("meta", "arrays"), cases("apr_s"))
+@pytest.mark.parametrize(("meta", "arrays"), list(cases("apr_s")))
 def test_apr_s(meta: dict[str, Any], arrays: dict[str, Tensor]) -> None:
     """y_real, the inverse transform before the cast: y itself wraps modulo 256, a defect."""
     if meta["branch"] == "noop":
@@ -79,7 +79,7 @@ def test_apr_s(meta: dict[str, Any], arrays: dict[str, Tensor]) -> None:
     assert float((y.permute(1, 2, 0) - arrays["y_real"]).abs().max()) < 1e-9
 
 
-@pytest.mark.parametrize(("meta", "arrays"), cases("gfnet_globalfilter"))
+@pytest.mark.parametrize(("meta", "arrays"), list(cases("gfnet_globalfilter")))
 def test_gfnet(meta: dict[str, Any], arrays: dict[str, Tensor]) -> None:
     """Tokens [B, a b, C] and weight [a, b//2+1, C, 2] there; images and [C, a, b//2+1, 2] here."""
     size = meta["grid"]
