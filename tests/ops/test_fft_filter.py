@@ -552,3 +552,32 @@ def test_module_with_learned_response() -> None:
     assert list(module.state_dict()) == ["response"]
     assert module.response.grad is not None
     assert "learned" in repr(module)
+
+
+class _FilteredImages(torch.utils.data.Dataset[Tensor]):
+    """Filters where data loaders do: in a worker process."""
+
+    def __init__(self, images: Tensor, response: Tensor) -> None:
+        self.images = images
+        self.response = response
+
+    def __len__(self) -> int:
+        return len(self.images)
+
+    def __getitem__(self, index: int) -> Tensor:
+        return freqops.fft_filter2d(self.images[index], self.response)
+
+
+def test_runs_in_a_forked_worker_after_threads_were_used() -> None:
+    """A worker forked from a process with a thread pool hangs if a kernel has a pool of its own."""
+    images = torch.randn(6, 3, 96, 96)
+    response = filters.low_pass((96, 96), 9, unit="bins")
+    expected = freqops.fft_filter2d(images, response)  # large enough to wake the parent's threads
+    loader = torch.utils.data.DataLoader(
+        _FilteredImages(images, response),
+        batch_size=3,
+        num_workers=1,
+        multiprocessing_context="fork",
+        timeout=60,  # a hang is a failure, not a wait
+    )
+    torch.testing.assert_close(torch.cat(list(loader)), expected)
