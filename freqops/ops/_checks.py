@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import math
+
 import torch
 from torch import Tensor
 
+_LARGEST_PLANE = 2**26  # the CPU kernels count the positions of a plane in 32 bits, lanes included
 _DTYPES = (torch.float32, torch.float64, torch.float16, torch.bfloat16)
 
 
@@ -20,7 +23,7 @@ def check_image(op: str, x: object, dims: int, *, argument: str = "x", axes: int
 
     Raises:
         TypeError: x is no tensor, or of another dtype or layout.
-        ValueError: too few dimensions, or a transformed axis of length 0.
+        ValueError: too few dimensions, a transformed axis of length 0, or too large a plane.
     """
     if not isinstance(x, Tensor):
         raise TypeError(f"{op}: {argument} must be a Tensor, got {type(x).__name__}")
@@ -42,6 +45,11 @@ def check_image(op: str, x: object, dims: int, *, argument: str = "x", axes: int
                 f"{op}: {argument} must have at least 1 sample along each transformed axis, "
                 f"got shape {list(x.shape)}"
             )
+    # A traced size must not be tied to a bound: torch.export would refuse an axis without one.
+    if not torch.compiler.is_compiling() and math.prod(x.shape[-dims:]) > _LARGEST_PLANE:
+        raise ValueError(
+            f"{op}: {argument} must have at most 2**26 samples per plane, got shape {list(x.shape)}"
+        )
 
 
 def check_response(

@@ -408,6 +408,12 @@ def test_rejects(x: Any, response: Any, error: type[Exception], sentence: str) -
     assert str(caught.value) == sentence
 
 
+def test_rejects_planes_beyond_what_kernels_count() -> None:
+    x = torch.empty(1).expand(2**13, 2**13 + 1)
+    with pytest.raises(ValueError, match=r"x must have at most 2\*\*26 samples per plane"):
+        freqops.fft_filter2d(x, torch.empty(1).expand(2**13, 2**12 + 1))
+
+
 def test_rejects_in_one_dimension() -> None:
     with pytest.raises(
         ValueError, match=r"fft_filter1d: response must have shape \[9\] or \[C, 9\]"
