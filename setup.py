@@ -8,7 +8,7 @@ import sys
 import sysconfig
 from pathlib import Path
 
-from setuptools import Extension, setup
+from setuptools import Extension, __version__, setup
 from setuptools.command.build_ext import build_ext
 
 ROOT = Path(__file__).parent.resolve()
@@ -27,8 +27,13 @@ def check_environment() -> None:
     if importlib.util.find_spec("torch") is None:
         sys.exit(
             "freqops: the build uses the torch you already have, which an isolated build does not "
-            "see; install torch >= 2.10, then run: pip install setuptools pybind11 cmake ninja "
-            "&& pip install --no-build-isolation ."
+            "see; install torch >= 2.10, then run: pip install 'setuptools>=77' pybind11 cmake "
+            "ninja && pip install --no-build-isolation ."
+        )
+    if int(__version__.split(".")[0]) < 77:  # older ones reject pyproject.toml, at length
+        sys.exit(
+            f"freqops: the build needs setuptools >= 77, found {__version__}; "
+            "run: pip install -U setuptools"
         )
     missing = [name for name in ("cmake", "ninja") if find_tool(name) is None]
     if importlib.util.find_spec("pybind11") is None:
