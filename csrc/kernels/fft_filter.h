@@ -39,8 +39,8 @@ struct FilterBank {
   int64_t response_channels;       // 1: one response for all planes
   const ResponseTable<T>* tables;  // [responses][response_channels]
   const KeptRows* kept;            // [response_channels]
-  // A long signal is filtered as a plane of H x W (four-step transform): (cos, sin) of 2 pi k_h n_w / (HW) in the layout
-  // of a table, null for real planes.
+  // A long signal is filtered as a plane of H x W (four-step transform): (cos, sin) of 2 pi k_h n_w / (HW) in the
+  // layout of a table, null for real planes.
   const T* step_cos;
   const T* step_sin;
   bool planes_as_lanes;

@@ -1,7 +1,6 @@
 #include "filter_plan.h"
 
 #include <algorithm>
-#include <cmath>
 #include <numeric>
 
 #include "fft/complex.h"
@@ -9,8 +8,9 @@
 namespace freqops {
 namespace {
 
-// Planes as lanes keep 2 lanes x the plane in the cache. Measured from 7^2 to 64^2 (AVX-512): always faster on small planes;
-// on middling ones where rows are no whole number of vectors, since columns as lanes then transform some columns twice.
+// Planes as lanes keep 2 lanes x the plane in the cache. Measured from 7^2 to 64^2 (AVX-512): always faster on small
+// planes; on middling ones where rows are no whole number of vectors, since columns as lanes then transform some
+// columns twice.
 constexpr int64_t kSmallPlane = 24 * 24;
 constexpr int64_t kMiddlingPlane = 56 * 56;
 // A line is cut into a plane when it is longer than this or when there are too few lines to fill the lanes.
@@ -152,8 +152,8 @@ void ResponseTables<T>::build_channel(int64_t channel, const std::vector<HalfRes
   const int height = form.height, width = form.width, lanes = plan_->lanes();
   const double scale = 1.0 / (static_cast<double>(height) * width);
 
-  // Rows are visited by rising |frequency|; a row gets the next slot as soon as one response needs it. The DC row always
-  // has one: there a plane that is not finite shows itself. The rotations of a four-step transform are stored by slot
+  // Rows are visited by rising |frequency|; a row gets the next slot as soon as one response needs it. The DC row
+  // always has one: there a plane that is not finite shows itself. The rotations of a four-step transform are stored by slot
   // for all rows, so there every row has one.
   const bool keep_every_row = plan_->step_cos() != nullptr;
   int slots = 0;

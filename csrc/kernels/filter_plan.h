@@ -58,8 +58,8 @@ class ResponseTables {
  public:
   ResponseTables(std::shared_ptr<const FilterPlan<T>> plan, int responses, int64_t channels, bool is_complex);
 
-  // Step 1, for every channel: finds the rows that matter and fills the tables. Channels are independent of each other,
-  // so a caller may build them in parallel.
+  // Finds the rows of one channel that matter and fills its tables. Channels are independent of each other, so a caller
+  // may build them in parallel; all of them must be built before attach.
   void build_channel(int64_t channel, const std::vector<HalfResponse<T>>& responses);
 
   void attach(FilterBank<T>& bank) const;

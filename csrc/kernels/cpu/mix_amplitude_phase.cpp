@@ -133,8 +133,8 @@ class Mixer {
     }
   }
 
-  // A bin that is exactly zero in one image (a grey image has no colour frequencies) holds rounding noise of its partner
-  // after unpacking, and noise has a phase: the bin would come out at full amplitude in a random direction. False where
+  // A bin that is exactly zero in one image (a grey image has no colour frequencies) holds rounding noise of its
+  // partner after unpacking, and noise has a phase: the bin would come out at full amplitude in a random direction. False where
   // a phase is as small as that noise.
   bool mix_spectra(bool packed) {
     const double bins = double(op_.plan_h->length) * op_.plan_w->length * depth_;

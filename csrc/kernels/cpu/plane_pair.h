@@ -27,8 +27,8 @@ int lines_together(int length) {
   return std::max<int>(1, kCacheShare / (2 * sizeof(T) * kLanes<T> * length));
 }
 
-// Hands out consecutive, vector-aligned parts of one allocation; with a null base it only counts. The parts are set apart
-// by an odd number of cache lines: arrays of a power-of-two size would otherwise lie multiples of 4 KiB apart, where a
+// Hands out consecutive, vector-aligned parts of one allocation; with a null base it only counts. The parts are set
+// apart by an odd number of cache lines: arrays of a power-of-two size would otherwise lie multiples of 4 KiB apart, where a
 // load waits for every store to the same place in another array.
 template <class T>
 class Arena {
