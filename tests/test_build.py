@@ -217,16 +217,26 @@ def test_package_without_libraries(tmp_path: Path) -> None:
     assert re.fullmatch(sentence, last_line(result.stderr))
 
 
-def test_build_without_torch() -> None:
-    """What an isolated build meets: an end before anything is downloaded, without a traceback."""
+@pytest.mark.parametrize(
+    ("hidden", "sentence"),
+    [
+        ("sys.modules['torch'] = None", r"the build uses the torch .* --no-build-isolation \."),
+        (
+            "setuptools.__version__ = '65.5.0'",
+            r"the build needs setuptools >= 77, found 65\.5\.0; .*",
+        ),
+        ("sys.modules['pybind11'] = None", r"the build needs .*pybind11; run: pip install .*"),
+    ],
+    ids=["torch", "setuptools", "pybind11"],
+)
+def test_build_without_its_tools(hidden: str, sentence: str) -> None:
+    """Without torch is what an isolated build meets: an end before anything is downloaded."""
     result = python(
-        f"import runpy, sys; sys.modules['torch'] = None; sys.argv[1:] = ['egg_info']; "
+        f"import runpy, setuptools, sys; {hidden}; sys.argv[1:] = ['egg_info']; "
         f"runpy.run_path({str(ROOT / 'setup.py')!r})"
     )
     assert result.returncode == 1
-    assert re.fullmatch(
-        r"freqops: the build uses the torch .* pip install --no-build-isolation \.\n", result.stderr
-    )
+    assert re.fullmatch(rf"freqops: {sentence}\n", result.stderr)
 
 
 def configure(
