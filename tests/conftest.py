@@ -1,7 +1,12 @@
 """What every test shares: seeds, hypothesis settings, torchvision on a CPU-only torch."""
 
-import importlib.util
 import os
+
+# Before torch is loaded: threads that wait by spinning take the processor from those that work as
+# soon as anything else runs beside the tests; ten times the time was seen on two busy cores.
+os.environ.setdefault("OMP_WAIT_POLICY", "passive")
+
+import importlib.util
 from pathlib import Path
 
 import hypothesis
