@@ -13,9 +13,26 @@
 
 namespace freqops::cuda {
 
-FREQOPS_HOST_DEVICE constexpr int frequency_at(int position, int radix0, int radix1) {
-  return position / radix1 + radix0 * (position % radix1);
-}
+// The order that in-place forward stages leave: digit-reversed in the radices, first stage first.
+struct AxisOrder {
+  static constexpr int kMaxStages = 8;
+  int length = 1;
+  int stages = 0;  // 0: natural order
+  int radix[kMaxStages] = {};
+
+  // Which frequency lies at a position.
+  FREQOPS_HOST_DEVICE int frequency(int position) const {
+    if (stages == 0) return position;
+    int span = length, weight = 1, result = 0;
+    for (int i = 0; i < stages; ++i) {
+      span /= radix[i];
+      result += weight * (position / span);
+      position %= span;
+      weight *= radix[i];
+    }
+    return result;
+  }
+};
 
 // Length Radix0 * Radix1; Radix1 = 1 is a transform held whole in the registers of one thread.
 template <int Radix0, int Radix1 = 1>
@@ -28,6 +45,9 @@ struct Axis {
   static constexpr int kSpan = Radix1;
   static constexpr int kLastRadix = kTwoStages ? Radix1 : Radix0;
   static constexpr int kLastBlocks = kLength / kLastRadix;
+
+  static FREQOPS_CONSTEXPR AxisOrder order() { return {kLength, kTwoStages ? 2 : 1, {Radix0, Radix1}}; }
+  static FREQOPS_CONSTEXPR int frequency(int position) { return position / kRadix1 + kRadix0 * (position % kRadix1); }
 };
 
 // exp(-2 pi i m / N) for 0 <= m < N, rounded once from double at compile time.

@@ -9,34 +9,46 @@
 // pairs of the block keep what they have.
 #pragma once
 
+#include <climits>
 #include <cstdint>
 
 #include "axis.h"
 #include "element.h"
+#include "fft_filter_plane.h"
+#include "filter_arguments.h"
 #include "phases.h"
 #include "plane_plan.cuh"
 #include "response_table.cuh"
 
 namespace freqops::cuda {
 
-// One block's work: pairs first_pair .. first_pair + kPairs. Gain is float or Complex<float>.
-template <class Plan, class Io, class Gain>
+// Blocks take groups of kPairs pairs. With Many, a block keeps the spectrum in its part of the work
+// memory (which stays in the L2 cache) and comes back from it once per response.
+template <class Plan, class Io, class Gain, bool Many>
 class PlaneFilter {
  public:
-  using Shared = PlaneShared<Plan>;
+  static constexpr int kThreads = Plan::kThreads, kBlocksPerSm = Plan::kBlocksPerSm;
+  static constexpr int kSharedBytes = sizeof(PlaneShared<Plan>), kClusterBlocks = 1;
+  using Arguments = FilterArguments<Io, Gain>;
 
-  FREQOPS_HOST_DEVICE PlaneFilter(Shared& shared, const Io* x, Io* y, const Gain* response, const PlaneBatch& batch,
-                                  int64_t first_pair)
-      : shared_(shared), x_(x), y_(y), response_(response), batch_(batch), first_pair_(first_pair) {}
+  static FREQOPS_HOST_DEVICE int64_t groups(const PlaneBatch& batch) {
+    return (batch.pairs() + Plan::kPairs - 1) / Plan::kPairs;
+  }
+  // Complex values of work memory for each block.
+  static FREQOPS_CONSTEXPR int64_t work_size() { return Many ? static_cast<int64_t>(kThreads) * kTasks * kRadix : 0; }
 
   template <class Phases>
-  FREQOPS_HOST_DEVICE void run(const Phases& phases) {
-    if constexpr (Plan::kRoots > 0) phases.run([&](int thread) { load_roots(thread); });
-    // A loop rather than three calls: the code of a pass exists once.
-    int pass = 0;
-    do {
-      if (!filter(phases, static_cast<Pass>(pass)) && pass == 0) break;
-    } while (++pass < 3);
+  static FREQOPS_HOST_DEVICE void run(const Phases& phases, unsigned index, unsigned count,
+                                      const Arguments& arguments) {
+    auto& shared = *reinterpret_cast<PlaneShared<Plan>*>(phases.own_shared(0));
+    PlaneFilter filter(shared, arguments, index);
+    if constexpr (Plan::kRoots > 0) phases.run([&](int thread) { filter.load_roots(thread); });
+    if constexpr (Many) {
+      const int64_t groups = PlaneFilter::groups(arguments.batch);
+      for (int64_t group = index; group < groups; group += count) filter.run_group(phases, group);
+    } else {
+      filter.run_group(phases, index);
+    }
   }
 
  private:
@@ -44,28 +56,58 @@ class PlaneFilter {
   using AxisW = typename Plan::AxisW;
   using Value = Complex<float>;
   static constexpr int kHeight = Plan::kHeight, kWidth = Plan::kWidth, kRows = Plan::kRows;
+  // The phase in which the response is applied: butterflies of kRadix, up to kTasks per thread.
+  static constexpr int kRadix = AxisH::kLastRadix, kButterflies = Plan::kPairs * kWidth * AxisH::kLastBlocks;
+  static constexpr int kTasks = (kButterflies + kThreads - 1) / kThreads;
+
+  FREQOPS_HOST_DEVICE PlaneFilter(PlaneShared<Plan>& shared, const Arguments& arguments, unsigned block)
+      : shared_(shared), arguments_(arguments), block_(block) {}
+
+  template <class Phases>
+  FREQOPS_HOST_DEVICE void run_group(const Phases& phases, int64_t group) {
+    // A loop rather than three calls: the code of a pass exists once.
+    int pass = 0;
+    do {
+      if (!filter(phases, group * Plan::kPairs, static_cast<Pass>(pass)) && pass == 0) break;
+    } while (++pass < 3);
+  }
 
   // True if a pair has to be redone apart.
   template <class Phases>
-  FREQOPS_HOST_DEVICE bool filter(const Phases& phases, Pass pass) {
+  FREQOPS_HOST_DEVICE bool filter(const Phases& phases, int64_t first_pair, Pass pass) {
     phases.run([&](int thread) {
-      for (int p = thread; p < Plan::kPairs; p += Plan::kThreads) {
-        choose_pair<Plan>(shared_.pair[p], batch_, first_pair_ + p, pass);
+      for (int p = thread; p < Plan::kPairs; p += kThreads) {
+        choose_pair<Plan>(shared_.pair[p], arguments_.batch, first_pair + p, pass);
       }
     });
     phases.run([&](int thread) { load(thread); });
     phases.run([&](int thread) { rows_last_stage<-1>(thread); });
     if constexpr (AxisH::kTwoStages) phases.run([&](int thread) { columns_first_stage<-1>(thread); });
-    phases.run([&](int thread) { columns_last_stage_and_response(thread); });
+    if constexpr (Many) {
+      phases.run([&](int thread) { keep_spectrum(thread); });
+      bool redo = false;
+      for (int r = 0; r < arguments_.responses; ++r) {
+        phases.run([&](int thread) { apply_response(thread, r); });
+        redo |= return_to_image(phases, r, pass);
+      }
+      return redo;
+    } else {
+      phases.run([&](int thread) { transform_and_apply_response(thread); });
+      return return_to_image(phases, 0, pass);
+    }
+  }
+
+  template <class Phases>
+  FREQOPS_HOST_DEVICE bool return_to_image(const Phases& phases, int r, Pass pass) {
     if constexpr (AxisH::kTwoStages) phases.run([&](int thread) { columns_first_stage<1>(thread); });
     phases.run([&](int thread) { rows_last_stage<1>(thread); });
-    return phases.run_any([&](int thread) { return store(thread, pass); });
+    return phases.run_any([&](int thread) { return store(thread, r, pass); });
   }
 
   // Calls f(task) for the tasks of one thread.
   template <int Tasks, class F>
   static FREQOPS_HOST_DEVICE void for_each_task(int thread, F&& f) {
-    for (int task = thread; task < Tasks; task += Plan::kThreads) f(task);
+    for (int task = thread; task < Tasks; task += kThreads) f(task);
   }
 
   FREQOPS_HOST_DEVICE void load_roots(int thread) {
@@ -75,17 +117,26 @@ class PlaneFilter {
   }
 
   FREQOPS_HOST_DEVICE Value load_pixel(const PlanePair& pair, int pixel) const {
-    return {to_float(x_[pair.first + pixel]), to_float(x_[pair.second + pixel])};
+    return {to_float(arguments_.x[pair.first + pixel]), to_float(arguments_.x[pair.second + pixel])};
   }
-  FREQOPS_HOST_DEVICE void store_pixel(const PlanePair& pair, int pixel, Value value) {
-    from_float(value.re, y_[pair.first + pixel]);
-    if (pair.second != pair.first) from_float(value.im, y_[pair.second + pixel]);
+  // slab: where the images of this response start in y.
+  FREQOPS_HOST_DEVICE void store_pixel(const PlanePair& pair, int64_t slab, int pixel, Value value) {
+    store_element(slab, pair.first + pixel, value.re);
+    if (pair.second != pair.first) store_element(slab, pair.second + pixel, value.im);
+  }
+  FREQOPS_HOST_DEVICE void store_element(int64_t slab, int64_t place, float value) {
+    from_float(value, arguments_.y[slab + place]);
+    if constexpr (Many) {
+      // From the unrounded value: half types round once.
+      if (arguments_.high) from_float(to_float(arguments_.x[place]) - value, arguments_.high[slab + place]);
+    }
   }
   // Notes for a later pass whether the pair that has this pixel 0 must be redone.
   FREQOPS_HOST_DEVICE bool note_redo(PlanePair& pair, Value pixel0, Pass pass) {
-    if (pass != Pass::kTogether) return false;
-    pair.redo = pair.first != pair.second && !(is_finite(pixel0.re) && is_finite(pixel0.im));
-    return pair.redo;
+    if (pass != Pass::kTogether || pair.first == pair.second) return false;
+    const bool redo = !(is_finite(pixel0.re) && is_finite(pixel0.im));
+    if (redo) pair.redo = true;
+    return redo;
   }
 
   FREQOPS_HOST_DEVICE Value* element(int pair, int row, int column) {
@@ -105,19 +156,20 @@ class PlaneFilter {
   }
 
   // The way back. True if a pair that this thread has seen must be redone.
-  FREQOPS_HOST_DEVICE bool store(int thread, Pass pass) {
+  FREQOPS_HOST_DEVICE bool store(int thread, int r, Pass pass) {
+    const int64_t slab = Many ? r * arguments_.batch.planes() * Plan::kPixels : 0;
     bool redo = false;
     if constexpr (AxisW::kTwoStages) {
       for_each_first_stage(thread, [&](PlanePair& pair, int pixel, const Value* base, const auto& twiddle) {
         first_stage_inverse<AxisW>([&](auto j) { return base[j * AxisW::kSpan]; }, twiddle,
                                    [&](auto j, Value v) {
-                                     store_pixel(pair, pixel + j * AxisW::kSpan, v);
+                                     store_pixel(pair, slab, pixel + j * AxisW::kSpan, v);
                                      if (j == 0 && pixel == 0) redo |= note_redo(pair, v, pass);
                                    });
       });
     } else {
       for_each_pixel(thread, [&](PlanePair& pair, int pixel, const Value& value) {
-        store_pixel(pair, pixel, value);
+        store_pixel(pair, slab, pixel, value);
         if (pixel == 0) redo |= note_redo(pair, value, pass);
       });
     }
@@ -194,14 +246,21 @@ class PlaneFilter {
     });
   }
 
-  FREQOPS_HOST_DEVICE void columns_last_stage_and_response(int thread) {
-    constexpr int kRadix = AxisH::kLastRadix, kBlocks = AxisH::kLastBlocks;
-    for_each_task<Plan::kPairs * kWidth * kBlocks>(thread, [&](int task) {
+  // Calls f(butterfly of the thread, its first element, its first entry in a plane's table, pair).
+  template <class F>
+  FREQOPS_HOST_DEVICE void for_each_last_butterfly(int thread, F&& f) {
+    int number = 0;
+    for_each_task<kButterflies>(thread, [&](int task) {
       int pair, line;
-      split<kWidth * kBlocks>(task, pair, line);
+      split<kWidth * AxisH::kLastBlocks>(task, pair, line);
       const int column = line % kWidth, row = line / kWidth * kRadix;
-      Value* base = element(pair, row, column);
-      const Gain* gain = response_ + shared_.pair[pair].response + row * kWidth + column;
+      f(number++, element(pair, row, column), row * kWidth + column, shared_.pair[pair]);
+    });
+  }
+
+  FREQOPS_HOST_DEVICE void transform_and_apply_response(int thread) {
+    for_each_last_butterfly(thread, [&](int, Value* base, int entry, const PlanePair& pair) {
+      const Gain* gain = arguments_.table + pair.response + entry;
       Value v[kRadix];
       static_for<kRadix>([&](auto j) { v[j] = base[j * Plan::kPitch]; });
       Dft<kRadix, -1>::run(v);
@@ -211,12 +270,84 @@ class PlaneFilter {
     });
   }
 
-  Shared& shared_;
-  const Io* x_;
-  Io* y_;
-  const Gain* response_;
-  const PlaneBatch& batch_;
-  int64_t first_pair_;
+  // The same in two steps. Each thread finds in the work memory what it left there itself, so no
+  // barrier is needed for it, and neighbours lie side by side.
+  FREQOPS_HOST_DEVICE Value* kept(int thread, int butterfly) {
+    return arguments_.work + block_ * work_size() + static_cast<int64_t>(butterfly) * kRadix * kThreads + thread;
+  }
+  FREQOPS_HOST_DEVICE void keep_spectrum(int thread) {
+    for_each_last_butterfly(thread, [&](int number, const Value* base, int, const PlanePair&) {
+      Value* place = kept(thread, number);
+      Value v[kRadix];
+      static_for<kRadix>([&](auto j) { v[j] = base[j * Plan::kPitch]; });
+      Dft<kRadix, -1>::run(v);
+      static_for<kRadix>([&](auto j) { place[j * kThreads] = v[j]; });
+    });
+  }
+  FREQOPS_HOST_DEVICE void apply_response(int thread, int r) {
+    const Gain* table = arguments_.table + static_cast<int64_t>(r) * arguments_.batch.channels * Plan::kPixels;
+    for_each_last_butterfly(thread, [&](int number, Value* base, int entry, const PlanePair& pair) {
+      const Value* place = kept(thread, number);
+      const Gain* gain = table + pair.response + entry;
+      Value v[kRadix];
+      static_for<kRadix>([&](auto j) { v[j] = apply_gain(place[j * kThreads], gain[j * kWidth]); });
+      Dft<kRadix, 1>::run(v);
+      static_for<kRadix>([&](auto j) { base[j * Plan::kPitch] = v[j]; });
+    });
+  }
+
+  PlaneShared<Plan>& shared_;
+  const Arguments& arguments_;
+  const unsigned block_;
 };
+
+template <class Launcher>
+bool plane_takes(const Launcher& launcher, int height, int width) {
+  bool takes = false;
+  PlanePlans::with(height, width, [&](auto plan) {
+    using Program = PlaneFilter<decltype(plan), float, float, false>;
+    takes = launcher.template can_run<Program>(Program::kSharedBytes);
+  });
+  return takes;
+}
+
+template <class Launcher>
+int64_t plane_work_bytes(const Launcher& launcher, const FilterShape& shape) {
+  if (!shape.many()) return 0;
+  int64_t bytes = 0;
+  PlanePlans::with(shape.height, shape.width, [&](auto plan) {
+    using Program = PlaneFilter<decltype(plan), float, float, true>;
+    const int64_t groups = Program::groups({shape.images, static_cast<uint32_t>(shape.channels)});
+    bytes = persistent_blocks<Program>(launcher, groups) * Program::work_size() * int64_t{sizeof(Complex<float>)};
+  });
+  return bytes;
+}
+
+template <class Launcher, class Io>
+int run_plane_filter(const Launcher& launcher, const FilterProblem& problem) {
+  const FilterShape& shape = problem.shape;
+  int error = kInvalid;
+  PlanePlans::with(shape.height, shape.width, [&](auto plan) {
+    const auto start = [&]<class Gain, bool Many>(const Gain* table) {
+      using Program = PlaneFilter<decltype(plan), Io, Gain, Many>;
+      const auto arguments = filter_arguments<Io>(problem, table);
+      const int64_t groups = Program::groups(arguments.batch);
+      // choose_pair divides in 32 bits, and the grid has no more blocks than that.
+      if (arguments.batch.pairs() > INT_MAX) return kInvalid;
+      return launcher.template run<Program>(Many ? persistent_blocks<Program>(launcher, groups) : groups,
+                                            Program::kSharedBytes, arguments);
+    };
+    const auto* real = problem.table;
+    const auto* complex = reinterpret_cast<const Complex<float>*>(problem.table);
+    if (shape.many()) {
+      error = shape.complex_response ? start.template operator()<Complex<float>, true>(complex)
+                                     : start.template operator()<float, true>(real);
+    } else {
+      error = shape.complex_response ? start.template operator()<Complex<float>, false>(complex)
+                                     : start.template operator()<float, false>(real);
+    }
+  });
+  return error;
+}
 
 }  // namespace freqops::cuda

@@ -1,37 +1,37 @@
-// The FFT filter, y = irfft2(response * rfft2(x)), of planes that fit in the shared memory of one
-// block: one read and one write of device memory. Launchers; the kernel is in fft_filter_plane.cuh.
+// The plane form of the FFT filter for fft_filter_forms.h. The launchers are compiled in a
+// translation unit for each element type.
 #pragma once
 
-#include <cstdint>
-
-#include <cuda_runtime_api.h>
-
-#include "../images.h"
+#include "fft_filter.h"
+#include "plane_plan.cuh"
+#include "response_table.cuh"
 
 namespace freqops::cuda {
 
-struct FftFilterPlane {
-  Element element;  // of x and y, anything but double; the arithmetic is float32
-  // [images, channels, height, width], contiguous. They must not overlap: a pair with a NaN is read
-  // again after it was written.
-  const void* x;
-  void* y;
-  const float* real;  // [channels, height, width / 2 + 1]
-  const float* imag;  // the same shape, or null for a real response
-  float* table;       // scratch of fft_filter_plane_table_size floats, 8-byte aligned
-  int64_t images;
-  int64_t channels;  // 1, with every plane an image, where all share one response
-  int height, width;
-};
+// Whether a kernel for this size exists, was compiled for the device and fits its shared memory.
+template <class Launcher>
+bool plane_takes(const Launcher& launcher, int height, int width);
 
-// Whether a kernel for this size exists, was compiled for the current device and fits its shared
-// memory. False where there is no device.
-bool fft_filter_plane_supported(int height, int width);
+inline int64_t plane_table_size(const FilterShape& shape) {
+  return shape.responses * shape.channels * shape.pixels() * (shape.complex_response ? 2 : 1);
+}
 
-int64_t fft_filter_plane_table_size(const FftFilterPlane& problem);
+template <class Launcher>
+int fill_plane_table(const Launcher& launcher, const FilterShape& shape, const float* real, const float* imag,
+                     float* table) {
+  int error = kInvalid;
+  PlanePlans::with(shape.height, shape.width, [&](auto plan) {
+    using Plan = decltype(plan);
+    error = fill_position_table(launcher, {shape.height, shape.width, real, imag}, Plan::AxisH::order(),
+                                Plan::AxisW::order(), shape.responses * shape.channels, table);
+  });
+  return error;
+}
 
-// Fills the table, then filters. Two kernels on the stream, no synchronisation, no allocation: it
-// can be captured in a CUDA graph. cudaErrorInvalidValue for a size without a kernel.
-cudaError_t fft_filter_plane(const FftFilterPlane& problem, cudaStream_t stream);
+template <class Launcher>
+int64_t plane_work_bytes(const Launcher& launcher, const FilterShape& shape);
+
+template <class Launcher, class Io>
+int run_plane_filter(const Launcher& launcher, const FilterProblem& problem);
 
 }  // namespace freqops::cuda

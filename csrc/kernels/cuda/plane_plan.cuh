@@ -5,6 +5,7 @@
 #include <cstdint>
 
 #include "axis.h"
+#include "filter_arguments.h"
 
 namespace freqops::cuda {
 
@@ -34,13 +35,6 @@ struct PlanePlan {
   static_assert(!kInterleaved || !(AxisH::kTwoStages || AxisW::kTwoStages), "no two-stage phase knows of pairs");
 };
 
-struct PlaneBatch {
-  int64_t images;
-  uint32_t channels;
-  FREQOPS_HOST_DEVICE int64_t image_pairs() const { return (images + 1) / 2; }
-  FREQOPS_HOST_DEVICE int64_t pairs() const { return image_pairs() * channels; }
-};
-
 // Where the two planes of a pair start, in elements of x and y. The last plane of an odd batch is
 // paired with itself.
 struct PlanePair {
@@ -64,6 +58,7 @@ enum class Pass { kTogether, kFirstApart, kSecondApart };
 // read the same response at the same time.
 template <class Plan>
 FREQOPS_HOST_DEVICE void choose_pair(PlanePair& pair, const PlaneBatch& batch, int64_t index, Pass pass) {
+  if (pass == Pass::kTogether) pair.redo = false;
   pair.active = index < batch.pairs() && (pass == Pass::kTogether || pair.redo);
   if (!pair.active) {
     pair.response = 0;

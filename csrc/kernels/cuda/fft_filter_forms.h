@@ -1,0 +1,100 @@
+// The entry points of fft_filter.h, for a launcher: which form takes a problem, and the way there.
+#pragma once
+
+#include "../half.h"
+#include "fft_filter_plane.h"
+
+namespace freqops::cuda {
+
+template <class Launcher>
+bool form_takes(const Launcher& launcher, Form form, int height, int width) {
+  switch (form) {
+    case Form::kPlane:
+      return plane_takes(launcher, height, width);
+    default:
+      return false;
+  }
+}
+
+// In order of preference where several take a size.
+template <class Launcher>
+Form choose_form(const Launcher& launcher, int height, int width) {
+  for (const Form form : {Form::kPlane, Form::kEvenOdd, Form::kLines}) {
+    if (form_takes(launcher, form, height, width)) return form;
+  }
+  return Form::kNone;
+}
+
+inline int64_t table_size(Form form, const FilterShape& shape) {
+  switch (form) {
+    case Form::kPlane:
+      return plane_table_size(shape);
+    default:
+      return 0;
+  }
+}
+
+template <class Launcher>
+int fill_table(const Launcher& launcher, Form form, const FilterShape& shape, const float* real, const float* imag,
+               float* table) {
+  switch (form) {
+    case Form::kPlane:
+      return fill_plane_table(launcher, shape, real, imag, table);
+    default:
+      return kInvalid;
+  }
+}
+
+template <class Launcher>
+int64_t work_bytes(const Launcher& launcher, Form form, const FilterShape& shape) {
+  switch (form) {
+    case Form::kPlane:
+      return plane_work_bytes(launcher, shape);
+    default:
+      return 0;
+  }
+}
+
+template <class Io, class Launcher>
+int run_form(const Launcher& launcher, Form form, const FilterProblem& problem) {
+  switch (form) {
+    case Form::kPlane:
+      return run_plane_filter<Launcher, Io>(launcher, problem);
+    default:
+      return kInvalid;
+  }
+}
+
+template <class Launcher>
+int run_filter(const Launcher& launcher, Form form, const FilterProblem& problem) {
+  switch (problem.element) {
+    case Element::kFloat:
+      return run_form<float>(launcher, form, problem);
+    case Element::kHalf:
+      return run_form<Half>(launcher, form, problem);
+    case Element::kBFloat16:
+      return run_form<BFloat16>(launcher, form, problem);
+    default:
+      return kInvalid;
+  }
+}
+
+}  // namespace freqops::cuda
+
+// Defines the entry points for one launcher: once in the CUDA library, once in the host replay.
+#define FREQOPS_DEFINE_FFT_FILTER(Launcher)                                                                        \
+  namespace freqops::cuda {                                                                                        \
+  Form choose_form(int height, int width) { return choose_form(Launcher(nullptr), height, width); }                \
+  bool form_takes(Form form, int height, int width) { return form_takes(Launcher(nullptr), form, height, width); } \
+  int64_t response_table_size(Form form, const FilterShape& shape) { return table_size(form, shape); }             \
+  int fill_response_table(Form form, const FilterShape& shape, const float* real, const float* imag, float* table, \
+                          void* stream) {                                                                          \
+    return fill_table(Launcher(stream), form, shape, real, imag, table);                                           \
+  }                                                                                                                \
+  int64_t filter_work_bytes(Form form, const FilterShape& shape) {                                                 \
+    return work_bytes(Launcher(nullptr), form, shape);                                                             \
+  }                                                                                                                \
+  int fft_filter(Form form, const FilterProblem& problem, void* stream) {                                          \
+    return run_filter(Launcher(stream), form, problem);                                                            \
+  }                                                                                                                \
+  }
