@@ -157,8 +157,8 @@ class DeviceLauncher {
     int device = 0;
     if (const cudaError_t error = cudaGetDevice(&device); error != cudaSuccess) return error;
     if (shared_bytes <= state.requested(device)) return cudaSuccess;
-    const cudaError_t error = request(reinterpret_cast<const void*>(program_kernel<Program>), device, shared_bytes,
-                                      Program::kBlocksPerSm);
+    const cudaError_t error =
+        request(reinterpret_cast<const void*>(program_kernel<Program>), device, shared_bytes, Program::kBlocksPerSm);
     if (error == cudaSuccess) state.set_requested(device, shared_bytes);
     return error;
   }

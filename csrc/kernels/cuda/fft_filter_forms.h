@@ -2,6 +2,7 @@
 #pragma once
 
 #include "../half.h"
+#include "fft_filter_lines.h"
 #include "fft_filter_plane.h"
 
 namespace freqops::cuda {
@@ -11,6 +12,8 @@ bool form_takes(const Launcher& launcher, Form form, int height, int width) {
   switch (form) {
     case Form::kPlane:
       return plane_takes(launcher, height, width);
+    case Form::kLines:
+      return lines_take(launcher, height, width);
     default:
       return false;
   }
@@ -29,6 +32,8 @@ inline int64_t table_size(Form form, const FilterShape& shape) {
   switch (form) {
     case Form::kPlane:
       return plane_table_size(shape);
+    case Form::kLines:
+      return lines_table_size(shape);
     default:
       return 0;
   }
@@ -40,6 +45,8 @@ int fill_table(const Launcher& launcher, Form form, const FilterShape& shape, co
   switch (form) {
     case Form::kPlane:
       return fill_plane_table(launcher, shape, real, imag, table);
+    case Form::kLines:
+      return fill_lines_table(launcher, shape, real, imag, table);
     default:
       return kInvalid;
   }
@@ -50,6 +57,8 @@ int64_t work_bytes(const Launcher& launcher, Form form, const FilterShape& shape
   switch (form) {
     case Form::kPlane:
       return plane_work_bytes(launcher, shape);
+    case Form::kLines:
+      return lines_work_bytes(launcher, shape);
     default:
       return 0;
   }
@@ -60,6 +69,8 @@ int run_form(const Launcher& launcher, Form form, const FilterProblem& problem) 
   switch (form) {
     case Form::kPlane:
       return run_plane_filter<Launcher, Io>(launcher, problem);
+    case Form::kLines:
+      return run_lines_filter<Launcher, Io>(launcher, problem);
     default:
       return kInvalid;
   }

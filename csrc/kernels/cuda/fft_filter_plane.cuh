@@ -77,7 +77,7 @@ class PlaneFilter {
   FREQOPS_HOST_DEVICE bool filter(const Phases& phases, int64_t first_pair, Pass pass) {
     phases.run([&](int thread) {
       for (int p = thread; p < Plan::kPairs; p += kThreads) {
-        choose_pair<Plan>(shared_.pair[p], arguments_.batch, first_pair + p, pass);
+        choose_pair(shared_.pair[p], arguments_.batch, Plan::kPixels, first_pair + p, pass);
       }
     });
     phases.run([&](int thread) { load(thread); });

@@ -5,7 +5,7 @@
 #include <cstdint>
 
 #include "axis.h"
-#include "filter_arguments.h"
+#include "plane_pair.h"
 
 namespace freqops::cuda {
 
@@ -35,47 +35,12 @@ struct PlanePlan {
   static_assert(!kInterleaved || !(AxisH::kTwoStages || AxisW::kTwoStages), "no two-stage phase knows of pairs");
 };
 
-// Where the two planes of a pair start, in elements of x and y. The last plane of an odd batch is
-// paired with itself.
-struct PlanePair {
-  int64_t first, second;
-  int64_t response;
-  bool active;
-  bool redo;
-};
-
 template <class Plan>
 struct PlaneShared {
   Complex<float> roots[Plan::kRoots > 0 ? Plan::kRoots : 1];
   Complex<float> plane[Plan::kPairs * Plan::kPlanePitch];
   PlanePair pair[Plan::kPairs];
 };
-
-enum class Pass { kTogether, kFirstApart, kSecondApart };
-
-// Images 2i and 2i + 1 of a channel form a pair, since they have the same response. Pairs are
-// counted through the images of one channel first, so that a block meets few channels: its threads
-// read the same response at the same time.
-template <class Plan>
-FREQOPS_HOST_DEVICE void choose_pair(PlanePair& pair, const PlaneBatch& batch, int64_t index, Pass pass) {
-  if (pass == Pass::kTogether) pair.redo = false;
-  pair.active = index < batch.pairs() && (pass == Pass::kTogether || pair.redo);
-  if (!pair.active) {
-    pair.response = 0;
-    return;
-  }
-  // Launchers keep the number of pairs below 2^31; a 64-bit division would cost as much as a small
-  // transform.
-  const uint32_t image_pairs = static_cast<uint32_t>(batch.image_pairs());
-  const uint32_t channel = static_cast<uint32_t>(index) / image_pairs;
-  const int64_t first_image = 2 * static_cast<int64_t>(static_cast<uint32_t>(index) % image_pairs);
-  const int64_t second_image = first_image + 1 < batch.images ? first_image + 1 : first_image;
-  pair.first = (first_image * batch.channels + channel) * Plan::kPixels;
-  pair.second = (second_image * batch.channels + channel) * Plan::kPixels;
-  pair.response = static_cast<int64_t>(channel) * Plan::kPixels;
-  if (pass == Pass::kFirstApart) pair.second = pair.first;
-  if (pass == Pass::kSecondApart) pair.first = pair.second;
-}
 
 // Every size that is compiled. Tuning means editing a row; the launcher and the host replay both
 // read this list.

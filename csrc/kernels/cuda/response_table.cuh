@@ -69,8 +69,8 @@ struct PositionTableFill {
   static FREQOPS_HOST_DEVICE Complex<float> entry(const Arguments& arguments, int64_t i) {
     const int h = arguments.response.height, w = arguments.response.width;
     const int64_t row = i / w;
-    const Complex<float> value = arguments.response.at(
-        row / h, arguments.rows.frequency(static_cast<int>(row % h)), arguments.columns.frequency(static_cast<int>(i % w)));
+    const Complex<float> value = arguments.response.at(row / h, arguments.rows.frequency(static_cast<int>(row % h)),
+                                                       arguments.columns.frequency(static_cast<int>(i % w)));
     // Divided, not multiplied by a reciprocal: one rounding.
     const float pixels = static_cast<float>(h) * static_cast<float>(w);
     return {value.re / pixels, value.im / pixels};

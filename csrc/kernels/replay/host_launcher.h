@@ -12,9 +12,9 @@
 namespace freqops::cuda {
 
 struct ReplayOptions {
-  bool backwards = false;               // blocks and threads from the last to the first
-  int shared_bytes = 227 * 1024;        // of the device that is played; default: sm_90
-  bool clusters = true;                 // whether that device has them
+  bool backwards = false;         // blocks and threads from the last to the first
+  int shared_bytes = 227 * 1024;  // of the device that is played; default: sm_90
+  bool clusters = true;           // whether that device has them
 };
 ReplayOptions& replay_options();
 

@@ -1,0 +1,446 @@
+// The FFT filter of planes of any size, two real planes a + ib at a time as in the plane form.
+// Planes that fit shared memory go through one kernel. The others take three: rows, columns with
+// the response, rows back, in chunks of planes whose spectra stay in the L2 cache between them.
+//
+// In the latter a pair with a NaN, or with a value that overflowed, is noted by the last kernel and
+// redone apart by a fourth one, which finds nothing to do otherwise.
+#pragma once
+
+#include <algorithm>
+#include <climits>
+#include <cstdint>
+
+#include "element.h"
+#include "fft_filter_lines.h"
+#include "filter_arguments.h"
+#include "plane_pair.h"
+
+namespace freqops::cuda {
+
+template <class Io>
+struct LinesArguments {
+  FilterArguments<Io, float> filter;
+  bool complex_response, many;
+  int height, width;
+  Division by_width;
+  LineAxis rows, columns;
+  LinesTiling tiling;
+  // Of the three kernels: where a chunk's spectra lie, before the response and after it, how many
+  // pairs it has room for, and a flag for every pair of the batch.
+  Complex<float>* spectrum;
+  Complex<float>* filtered;
+  int* redo;
+  int64_t first_pair, chunk;
+
+  FREQOPS_HOST_DEVICE int pixels() const { return height * width; }
+  // What entry `entry` of response r makes of a value.
+  FREQOPS_HOST_DEVICE Complex<float> respond(Complex<float> value, int r, int64_t entry) const {
+    const int64_t place = int64_t{r} * filter.batch.channels * pixels() + entry;
+    if (complex_response) return multiply(value, reinterpret_cast<const Complex<float>*>(filter.table)[place]);
+    return apply_gain(value, filter.table[place]);
+  }
+  FREQOPS_HOST_DEVICE Complex<float> load(const PlanePair& pair, int pixel) const {
+    return {to_float(filter.x[pair.first + pixel]), to_float(filter.x[pair.second + pixel])};
+  }
+  FREQOPS_HOST_DEVICE void store(const PlanePair& pair, int r, int pixel, Complex<float> value) const {
+    const int64_t slab = int64_t{r} * filter.batch.planes() * pixels();
+    store_element(slab, pair.first + pixel, value.re);
+    if (pair.second != pair.first) store_element(slab, pair.second + pixel, value.im);
+  }
+  FREQOPS_HOST_DEVICE void store_element(int64_t slab, int64_t place, float value) const {
+    from_float(value, filter.y[slab + place]);
+    // From the unrounded value: half types round once.
+    if (filter.high) from_float(to_float(filter.x[place]) - value, filter.high[slab + place]);
+  }
+};
+
+FREQOPS_HOST_DEVICE bool is_finite(Complex<float> value) { return is_finite(value.re) && is_finite(value.im); }
+
+// Planes that fit shared memory.
+template <class Io>
+class LinesPlaneFilter {
+ public:
+  static constexpr int kThreads = kLineThreads, kBlocksPerSm = 2, kSharedBytes = 0, kClusterBlocks = 1;
+  using Arguments = LinesArguments<Io>;
+
+  template <class Phases>
+  static FREQOPS_HOST_DEVICE void run(const Phases& phases, unsigned index, unsigned count,
+                                      const Arguments& arguments) {
+    LinesPlaneFilter filter(phases.own_shared(0), index, arguments);
+    const int64_t pairs = arguments.tiling.plane.pairs;
+    for (int64_t first = index * pairs; first < arguments.filter.batch.pairs(); first += count * pairs) {
+      // A loop rather than three calls: the code of a pass exists once.
+      int pass = 0;
+      do {
+        if (!filter.run_pass(phases, first, static_cast<Pass>(pass)) && pass == 0) break;
+      } while (++pass < 3);
+    }
+  }
+
+ private:
+  using Value = Complex<float>;
+
+  FREQOPS_HOST_DEVICE LinesPlaneFilter(unsigned char* shared, unsigned block, const Arguments& arguments)
+      : arguments_(arguments),
+        pair_(reinterpret_cast<PlanePair*>(shared)),
+        tile_(reinterpret_cast<Value*>(pair_ + arguments.tiling.plane.pairs)),
+        kept_(arguments.filter.work + int64_t{block} * arguments.tiling.plane.pairs * arguments.pixels()) {}
+
+  // True if a pair has to be redone apart.
+  template <class Phases>
+  FREQOPS_HOST_DEVICE bool run_pass(const Phases& phases, int64_t first_pair, Pass pass) {
+    phases.run([&](int thread) {
+      for (int p = thread; p < arguments_.tiling.plane.pairs; p += kThreads) {
+        choose_pair(pair_[p], arguments_.filter.batch, arguments_.pixels(), first_pair + p, pass);
+      }
+    });
+    phases.run([&](int thread) { load(thread); });
+    transform_lines<-1>(phases, tile_, arguments_.rows);
+    transform_lines<-1>(phases, tile_, arguments_.columns);
+    bool redo = false;
+    for (int r = 0; r < arguments_.filter.responses; ++r) {
+      phases.run([&](int thread) { respond(thread, r); });
+      transform_lines<1>(phases, tile_, arguments_.columns);
+      transform_lines<1>(phases, tile_, arguments_.rows);
+      redo |= phases.run_any([&](int thread) { return store(thread, r, pass); });
+    }
+    return redo;
+  }
+
+  // Calls f(pair, pixel or position, its number among those of the block, its value).
+  template <class F>
+  FREQOPS_HOST_DEVICE void for_each_value(int thread, F&& f) {
+    const PlaneTiling& tiling = arguments_.tiling.plane;
+    const int pixels = arguments_.pixels();
+    for (int i = thread; i < tiling.pairs * pixels; i += kThreads) {
+      const int p = tiling.by_pixels.quotient(i), pixel = i - p * pixels;
+      const int row = arguments_.by_width.quotient(pixel), column = pixel - row * arguments_.width;
+      f(pair_[p], pixel, i, tile_[p * tiling.plane_pitch + row * tiling.pitch + column]);
+    }
+  }
+
+  FREQOPS_HOST_DEVICE void load(int thread) {
+    for_each_value(thread, [&](const PlanePair& pair, int pixel, int, Value& value) {
+      value = pair.active ? arguments_.load(pair, pixel) : Value{0, 0};
+    });
+  }
+  // With several responses the first one finds the spectrum in the tile and leaves it in the work
+  // memory, where the same thread takes it for the others.
+  FREQOPS_HOST_DEVICE void respond(int thread, int r) {
+    for_each_value(thread, [&](const PlanePair& pair, int position, int number, Value& value) {
+      const Value spectrum = r == 0 ? value : kept_[number];
+      if (r == 0 && arguments_.many) kept_[number] = spectrum;
+      value = arguments_.respond(spectrum, r, pair.response + position);
+    });
+  }
+  FREQOPS_HOST_DEVICE bool store(int thread, int r, Pass pass) {
+    bool redo = false;
+    for_each_value(thread, [&](PlanePair& pair, int pixel, int, const Value& value) {
+      if (!pair.active) return;
+      arguments_.store(pair, r, pixel, value);
+      if (pixel == 0 && pass == Pass::kTogether && pair.first != pair.second && !is_finite(value)) {
+        redo = pair.redo = true;
+      }
+    });
+    return redo;
+  }
+
+  const Arguments& arguments_;
+  PlanePair* pair_;
+  Value* tile_;
+  Value* kept_;
+};
+
+// The steps of larger planes. A step takes one group of rows or columns of one pair; `slot` is the
+// pair's place in the chunk.
+template <class Io>
+class LinesSteps {
+ public:
+  using Arguments = LinesArguments<Io>;
+  using Value = Complex<float>;
+
+  FREQOPS_HOST_DEVICE LinesSteps(const Arguments& arguments, unsigned char* shared)
+      : arguments_(arguments), tile_(reinterpret_cast<Value*>(shared)) {}
+
+  template <class Phases>
+  FREQOPS_HOST_DEVICE void rows_forward(const Phases& phases, const PlanePair& pair, int64_t slot, int group) {
+    phases.run([&](int thread) {
+      for_each_of_rows(thread, group, [&](int pixel, Value& value) { value = arguments_.load(pair, pixel); });
+    });
+    transform_lines<-1>(phases, tile_, arguments_.rows);
+    Value* spectrum = spectrum_of(slot);
+    phases.run([&](int thread) {
+      for_each_of_rows(thread, group, [&](int position, const Value& value) { spectrum[position] = value; });
+    });
+  }
+
+  template <class Phases>
+  FREQOPS_HOST_DEVICE void columns(const Phases& phases, const PlanePair& pair, int64_t slot, int group) {
+    Value* spectrum = spectrum_of(slot);
+    phases.run([&](int thread) {
+      for_each_of_columns(thread, group, [&](int position, Value& value) { value = spectrum[position]; });
+    });
+    transform_lines<-1>(phases, tile_, arguments_.columns);
+    for (int r = 0; r < arguments_.filter.responses; ++r) {
+      phases.run([&](int thread) {
+        for_each_of_columns(thread, group, [&](int position, Value& value) {
+          // With several responses the spectrum is kept where it came from.
+          const Value kept = r == 0 ? value : spectrum[position];
+          if (r == 0 && arguments_.many) spectrum[position] = kept;
+          value = arguments_.respond(kept, r, pair.response + position);
+        });
+      });
+      transform_lines<1>(phases, tile_, arguments_.columns);
+      Value* filtered = filtered_of(slot, r);
+      phases.run([&](int thread) {
+        for_each_of_columns(thread, group, [&](int position, const Value& value) { filtered[position] = value; });
+      });
+    }
+  }
+
+  // True to all threads if a value was not finite.
+  template <class Phases>
+  FREQOPS_HOST_DEVICE bool rows_inverse(const Phases& phases, const PlanePair& pair, int64_t slot, int group, int r) {
+    const Value* filtered = filtered_of(slot, r);
+    phases.run([&](int thread) {
+      for_each_of_rows(thread, group, [&](int position, Value& value) { value = filtered[position]; });
+    });
+    transform_lines<1>(phases, tile_, arguments_.rows);
+    return phases.run_any([&](int thread) {
+      bool finite = true;
+      for_each_of_rows(thread, group, [&](int pixel, const Value& value) {
+        arguments_.store(pair, r, pixel, value);
+        finite = finite && is_finite(value);
+      });
+      return !finite;
+    });
+  }
+
+ private:
+  FREQOPS_HOST_DEVICE Value* spectrum_of(int64_t slot) const {
+    return arguments_.spectrum + slot * arguments_.pixels();
+  }
+  FREQOPS_HOST_DEVICE Value* filtered_of(int64_t slot, int r) const {
+    return arguments_.filtered + (slot * arguments_.filter.responses + r) * arguments_.pixels();
+  }
+
+  template <class F>
+  FREQOPS_HOST_DEVICE void for_each_of_rows(int thread, int group, F&& f) {
+    const LineTiling& tiling = arguments_.tiling.rows;
+    const int first = group * tiling.lines, width = arguments_.width;
+    const int rows = first + tiling.lines <= arguments_.height ? tiling.lines : arguments_.height - first;
+    for (int i = thread; i < rows * width; i += kLineThreads) {
+      const int row = arguments_.by_width.quotient(i);
+      f(first * width + i, tile_[row * tiling.pitch + (i - row * width)]);
+    }
+  }
+  // The number of columns of a group is a power of two.
+  template <class F>
+  FREQOPS_HOST_DEVICE void for_each_of_columns(int thread, int group, F&& f) {
+    const LineTiling& tiling = arguments_.tiling.columns;
+    for (int i = thread; i < tiling.lines * arguments_.height; i += kLineThreads) {
+      const int row = i >> tiling.log2_lines, column = group * tiling.lines + (i & (tiling.lines - 1));
+      if (column < arguments_.width) f(row * arguments_.width + column, tile_[i]);
+    }
+  }
+
+  const Arguments& arguments_;
+  Value* tile_;
+};
+
+// One launch each: `index` counts groups within pairs of the chunk (within responses, on the way
+// back).
+enum class LinesStep { kRowsForward, kColumns, kRowsInverse };
+
+template <class Io, LinesStep Step>
+struct LinesFilterStep {
+  static constexpr int kThreads = kLineThreads, kBlocksPerSm = 2, kSharedBytes = 0, kClusterBlocks = 1;
+  using Arguments = LinesArguments<Io>;
+
+  static FREQOPS_HOST_DEVICE const LineTiling& tiling(const Arguments& arguments) {
+    return Step == LinesStep::kColumns ? arguments.tiling.columns : arguments.tiling.rows;
+  }
+
+  template <class Phases>
+  static FREQOPS_HOST_DEVICE void run(const Phases& phases, unsigned index, unsigned, const Arguments& arguments) {
+    LinesSteps<Io> steps(arguments, phases.own_shared(0));
+    int item = tiling(arguments).by_groups.quotient(static_cast<int>(index));
+    const int group = static_cast<int>(index) - item * tiling(arguments).groups;
+    int r = 0;
+    if constexpr (Step == LinesStep::kRowsInverse) {
+      const int slot = item / arguments.filter.responses;
+      r = item - slot * arguments.filter.responses;
+      item = slot;
+    }
+    const int64_t number = arguments.first_pair + item;
+    const PlanePair pair = pair_at(arguments.filter.batch, arguments.pixels(), number);
+    if constexpr (Step == LinesStep::kRowsForward) {
+      steps.rows_forward(phases, pair, item, group);
+    } else if constexpr (Step == LinesStep::kColumns) {
+      steps.columns(phases, pair, item, group);
+    } else {
+      const bool redo = steps.rows_inverse(phases, pair, item, group, r) && pair.first != pair.second;
+      phases.run([&](int thread) {
+        // Many blocks may do so: they write the same.
+        if (thread == 0 && redo) arguments.redo[number] = 1;
+      });
+    }
+  }
+};
+
+// Goes through the flags and redoes both planes of a noted pair, all steps in one block.
+template <class Io>
+struct LinesRedo {
+  static constexpr int kThreads = kLineThreads, kBlocksPerSm = 2, kSharedBytes = 0, kClusterBlocks = 1;
+  using Arguments = LinesArguments<Io>;
+
+  template <class Phases>
+  static FREQOPS_HOST_DEVICE void run(const Phases& phases, unsigned index, unsigned count,
+                                      const Arguments& arguments) {
+    for (int64_t number = index; number < arguments.filter.batch.pairs(); number += count) {
+      if (arguments.redo[number] == 0) continue;
+      for (int pass = 1; pass < 3; ++pass) redo(phases, index, number, static_cast<Pass>(pass), arguments);
+    }
+  }
+
+ private:
+  template <class Phases>
+  static FREQOPS_HOST_DEVICE void redo(const Phases& phases, unsigned slot, int64_t number, Pass pass,
+                                       const Arguments& arguments) {
+    LinesSteps<Io> steps(arguments, phases.own_shared(0));
+    PlanePair pair = pair_at(arguments.filter.batch, arguments.pixels(), number);
+    set_apart(pair, pass);
+    // A block's barrier also orders its reads and writes of device memory.
+    for (int group = 0; group < arguments.tiling.rows.groups; ++group) steps.rows_forward(phases, pair, slot, group);
+    for (int group = 0; group < arguments.tiling.columns.groups; ++group) steps.columns(phases, pair, slot, group);
+    for (int r = 0; r < arguments.filter.responses; ++r) {
+      for (int group = 0; group < arguments.tiling.rows.groups; ++group) {
+        steps.rows_inverse(phases, pair, slot, group, r);
+      }
+    }
+  }
+};
+
+// Chunks of pairs whose spectra fit the L2 cache of the devices in question together.
+struct LinesChunks {
+  int64_t pairs;           // of a chunk
+  int64_t spectrum_bytes;  // of all its planes before and, if they are kept, after the responses
+  int64_t flag_bytes;
+};
+inline LinesChunks lines_chunks(const FilterShape& shape, int64_t pairs) {
+  constexpr int64_t kCacheBytes = 32 << 20;
+  const int64_t planes = shape.many() ? 1 + shape.responses : 1;
+  const int64_t bytes = planes * shape.pixels() * int64_t{sizeof(Complex<float>)};
+  const int64_t chunk = std::clamp<int64_t>(kCacheBytes / bytes, 1, pairs);
+  return {chunk, chunk * bytes, pairs * int64_t{sizeof(int)}};
+}
+
+template <class Launcher>
+bool plan_lines(const Launcher& launcher, const FilterShape& shape, LinePlan& along_height, LinePlan& along_width,
+                LinesTiling& tiling) {
+  if (!plan_line(shape.height, along_height) || !plan_line(shape.width, along_width)) return false;
+  if (!tile_lines(along_height, along_width, launcher.largest_shared_bytes(), tiling)) return false;
+  // Small batches are spread over the device.
+  const int64_t pairs = PlaneBatch{shape.images, static_cast<uint32_t>(shape.channels)}.pairs();
+  const int64_t blocks = std::max(2 * launcher.multiprocessors(), 1);
+  tiling.plane.pairs = static_cast<int>(std::min<int64_t>(tiling.plane.pairs, (pairs + blocks - 1) / blocks));
+  return true;
+}
+
+// Blocks of the kernel for whole planes.
+template <class Launcher>
+int64_t lines_plane_blocks(const Launcher& launcher, const FilterShape& shape, const LinesTiling& tiling) {
+  const int64_t pairs = PlaneBatch{shape.images, static_cast<uint32_t>(shape.channels)}.pairs();
+  const int64_t groups = (pairs + tiling.plane.pairs - 1) / tiling.plane.pairs;
+  return shape.many() ? persistent_blocks<LinesPlaneFilter<float>>(launcher, groups) : groups;
+}
+
+template <class Launcher>
+int64_t lines_work_bytes(const Launcher& launcher, const FilterShape& shape) {
+  LinePlan along_height, along_width;
+  LinesTiling tiling;
+  if (!plan_lines(launcher, shape, along_height, along_width, tiling)) return 0;
+  if (tiling.whole_planes) {
+    if (!shape.many()) return 0;
+    return lines_plane_blocks(launcher, shape, tiling) * tiling.plane.pairs * shape.pixels() *
+           int64_t{sizeof(Complex<float>)};
+  }
+  const LinesChunks chunks =
+      lines_chunks(shape, PlaneBatch{shape.images, static_cast<uint32_t>(shape.channels)}.pairs());
+  return chunks.spectrum_bytes + chunks.flag_bytes;
+}
+
+template <class Io>
+LinesArguments<Io> lines_arguments(const FilterProblem& problem, const LinePlan& along_height,
+                                   const LinePlan& along_width, const LinesTiling& tiling) {
+  const FilterShape& shape = problem.shape;
+  const auto* values = reinterpret_cast<const Complex<float>*>(problem.table);
+  const LinesTable table = lines_table(shape, along_height, along_width);
+  LinesArguments<Io> arguments{};
+  arguments.filter = filter_arguments<Io>(problem, problem.table);
+  arguments.complex_response = shape.complex_response;
+  arguments.many = shape.many();
+  arguments.height = shape.height;
+  arguments.width = shape.width;
+  arguments.by_width = division_by(shape.width);
+  arguments.tiling = tiling;
+  arguments.rows = {along_width, line_tables(along_width, values + table.row), {}};
+  arguments.columns = {along_height, line_tables(along_height, values + table.column), {}};
+  if (tiling.whole_planes) {
+    const PlaneTiling& plane = tiling.plane;
+    arguments.rows.layout = line_layout(plane.pairs, shape.height, plane.plane_pitch, plane.pitch, 1);
+    arguments.columns.layout = line_layout(plane.pairs, shape.width, plane.plane_pitch, 1, plane.pitch);
+  } else {
+    arguments.rows.layout = line_layout(1, tiling.rows.lines, 0, tiling.rows.pitch, 1);
+    arguments.columns.layout = line_layout(1, tiling.columns.lines, 0, 1, tiling.columns.lines);
+  }
+  return arguments;
+}
+
+template <class Io, class Launcher>
+int run_lines_in_chunks(const Launcher& launcher, const FilterShape& shape, LinesArguments<Io>& arguments) {
+  const int64_t pairs = arguments.filter.batch.pairs();
+  const LinesChunks chunks = lines_chunks(shape, pairs);
+  const LineTiling &rows = arguments.tiling.rows, &columns = arguments.tiling.columns;
+  if (chunks.pairs * rows.groups * shape.responses > INT_MAX || chunks.pairs * columns.groups > INT_MAX) {
+    return kInvalid;
+  }
+  arguments.spectrum = arguments.filter.work;
+  arguments.filtered = shape.many() ? arguments.spectrum + chunks.pairs * shape.pixels() : arguments.spectrum;
+  arguments.redo =
+      reinterpret_cast<int*>(reinterpret_cast<unsigned char*>(arguments.filter.work) + chunks.spectrum_bytes);
+  if (const int error = launcher.fill_zero(arguments.redo, chunks.flag_bytes)) return error;
+  for (arguments.first_pair = 0; arguments.first_pair < pairs; arguments.first_pair += chunks.pairs) {
+    const int64_t here = std::min(chunks.pairs, pairs - arguments.first_pair);
+    using Forward = LinesFilterStep<Io, LinesStep::kRowsForward>;
+    using Columns = LinesFilterStep<Io, LinesStep::kColumns>;
+    using Inverse = LinesFilterStep<Io, LinesStep::kRowsInverse>;
+    if (const int error = launcher.template run<Forward>(here * rows.groups, rows.shared_bytes, arguments)) {
+      return error;
+    }
+    if (const int error = launcher.template run<Columns>(here * columns.groups, columns.shared_bytes, arguments)) {
+      return error;
+    }
+    if (const int error =
+            launcher.template run<Inverse>(here * shape.responses * rows.groups, rows.shared_bytes, arguments)) {
+      return error;
+    }
+  }
+  return launcher.template run<LinesRedo<Io>>(chunks.pairs, std::max(rows.shared_bytes, columns.shared_bytes),
+                                              arguments);
+}
+
+template <class Launcher, class Io>
+int run_lines_filter(const Launcher& launcher, const FilterProblem& problem) {
+  const FilterShape& shape = problem.shape;
+  LinePlan along_height, along_width;
+  LinesTiling tiling;
+  if (!plan_lines(launcher, shape, along_height, along_width, tiling)) return kInvalid;
+  auto arguments = lines_arguments<Io>(problem, along_height, along_width, tiling);
+  if (arguments.filter.batch.pairs() > INT_MAX) return kInvalid;
+  if (!tiling.whole_planes) return run_lines_in_chunks<Io>(launcher, shape, arguments);
+  return launcher.template run<LinesPlaneFilter<Io>>(lines_plane_blocks(launcher, shape, tiling),
+                                                     tiling.plane.shared_bytes(), arguments);
+}
+
+}  // namespace freqops::cuda
