@@ -21,10 +21,7 @@ template <class Io>
 struct LinesArguments {
   FilterArguments<Io, float> filter;
   bool complex_response, many;
-  int height, width;
-  Division by_width;
-  LineAxis rows, columns;
-  LinesTiling tiling;
+  LinesGeometry geometry;
   // Of the three kernels: where a chunk's spectra lie, before the response and after it, how many
   // pairs it has room for, and a flag for every pair of the batch.
   Complex<float>* spectrum;
@@ -32,7 +29,7 @@ struct LinesArguments {
   int* redo;
   int64_t first_pair, chunk;
 
-  FREQOPS_HOST_DEVICE int pixels() const { return height * width; }
+  FREQOPS_HOST_DEVICE int pixels() const { return geometry.pixels(); }
   // What entry `entry` of response r makes of a value.
   FREQOPS_HOST_DEVICE Complex<float> respond(Complex<float> value, int r, int64_t entry) const {
     const int64_t place = int64_t{r} * filter.batch.channels * pixels() + entry;
@@ -67,7 +64,7 @@ class LinesPlaneFilter {
   static FREQOPS_HOST_DEVICE void run(const Phases& phases, unsigned index, unsigned count,
                                       const Arguments& arguments) {
     LinesPlaneFilter filter(phases.own_shared(0), index, arguments);
-    const int64_t pairs = arguments.tiling.plane.pairs;
+    const int64_t pairs = arguments.geometry.tiling.plane.pairs;
     for (int64_t first = index * pairs; first < arguments.filter.batch.pairs(); first += count * pairs) {
       // A loop rather than three calls: the code of a pass exists once.
       int pass = 0;
@@ -83,25 +80,25 @@ class LinesPlaneFilter {
   FREQOPS_HOST_DEVICE LinesPlaneFilter(unsigned char* shared, unsigned block, const Arguments& arguments)
       : arguments_(arguments),
         pair_(reinterpret_cast<PlanePair*>(shared)),
-        tile_(reinterpret_cast<Value*>(pair_ + arguments.tiling.plane.pairs)),
-        kept_(arguments.filter.work + int64_t{block} * arguments.tiling.plane.pairs * arguments.pixels()) {}
+        tile_(reinterpret_cast<Value*>(pair_ + arguments.geometry.tiling.plane.pairs)),
+        kept_(arguments.filter.work + int64_t{block} * arguments.geometry.tiling.plane.pairs * arguments.pixels()) {}
 
   // True if a pair has to be redone apart.
   template <class Phases>
   FREQOPS_HOST_DEVICE bool run_pass(const Phases& phases, int64_t first_pair, Pass pass) {
     phases.run([&](int thread) {
-      for (int p = thread; p < arguments_.tiling.plane.pairs; p += kThreads) {
+      for (int p = thread; p < arguments_.geometry.tiling.plane.pairs; p += kThreads) {
         choose_pair(pair_[p], arguments_.filter.batch, arguments_.pixels(), first_pair + p, pass);
       }
     });
     phases.run([&](int thread) { load(thread); });
-    transform_lines<-1>(phases, tile_, arguments_.rows);
-    transform_lines<-1>(phases, tile_, arguments_.columns);
+    transform_lines<-1>(phases, tile_, arguments_.geometry.rows);
+    transform_lines<-1>(phases, tile_, arguments_.geometry.columns);
     bool redo = false;
     for (int r = 0; r < arguments_.filter.responses; ++r) {
       phases.run([&](int thread) { respond(thread, r); });
-      transform_lines<1>(phases, tile_, arguments_.columns);
-      transform_lines<1>(phases, tile_, arguments_.rows);
+      transform_lines<1>(phases, tile_, arguments_.geometry.columns);
+      transform_lines<1>(phases, tile_, arguments_.geometry.rows);
       redo |= phases.run_any([&](int thread) { return store(thread, r, pass); });
     }
     return redo;
@@ -110,13 +107,8 @@ class LinesPlaneFilter {
   // Calls f(pair, pixel or position, its number among those of the block, its value).
   template <class F>
   FREQOPS_HOST_DEVICE void for_each_value(int thread, F&& f) {
-    const PlaneTiling& tiling = arguments_.tiling.plane;
-    const int pixels = arguments_.pixels();
-    for (int i = thread; i < tiling.pairs * pixels; i += kThreads) {
-      const int p = tiling.by_pixels.quotient(i), pixel = i - p * pixels;
-      const int row = arguments_.by_width.quotient(pixel), column = pixel - row * arguments_.width;
-      f(pair_[p], pixel, i, tile_[p * tiling.plane_pitch + row * tiling.pitch + column]);
-    }
+    arguments_.geometry.for_each_of_planes(
+        thread, [&](int p, int pixel, int number, int place) { f(pair_[p], pixel, number, tile_[place]); });
   }
 
   FREQOPS_HOST_DEVICE void load(int thread) {
@@ -167,7 +159,7 @@ class LinesSteps {
     phases.run([&](int thread) {
       for_each_of_rows(thread, group, [&](int pixel, Value& value) { value = arguments_.load(pair, pixel); });
     });
-    transform_lines<-1>(phases, tile_, arguments_.rows);
+    transform_lines<-1>(phases, tile_, arguments_.geometry.rows);
     Value* spectrum = spectrum_of(slot);
     phases.run([&](int thread) {
       for_each_of_rows(thread, group, [&](int position, const Value& value) { spectrum[position] = value; });
@@ -180,7 +172,7 @@ class LinesSteps {
     phases.run([&](int thread) {
       for_each_of_columns(thread, group, [&](int position, Value& value) { value = spectrum[position]; });
     });
-    transform_lines<-1>(phases, tile_, arguments_.columns);
+    transform_lines<-1>(phases, tile_, arguments_.geometry.columns);
     for (int r = 0; r < arguments_.filter.responses; ++r) {
       phases.run([&](int thread) {
         for_each_of_columns(thread, group, [&](int position, Value& value) {
@@ -190,7 +182,7 @@ class LinesSteps {
           value = arguments_.respond(kept, r, pair.response + position);
         });
       });
-      transform_lines<1>(phases, tile_, arguments_.columns);
+      transform_lines<1>(phases, tile_, arguments_.geometry.columns);
       Value* filtered = filtered_of(slot, r);
       phases.run([&](int thread) {
         for_each_of_columns(thread, group, [&](int position, const Value& value) { filtered[position] = value; });
@@ -205,7 +197,7 @@ class LinesSteps {
     phases.run([&](int thread) {
       for_each_of_rows(thread, group, [&](int position, Value& value) { value = filtered[position]; });
     });
-    transform_lines<1>(phases, tile_, arguments_.rows);
+    transform_lines<1>(phases, tile_, arguments_.geometry.rows);
     return phases.run_any([&](int thread) {
       bool finite = true;
       for_each_of_rows(thread, group, [&](int pixel, const Value& value) {
@@ -226,22 +218,11 @@ class LinesSteps {
 
   template <class F>
   FREQOPS_HOST_DEVICE void for_each_of_rows(int thread, int group, F&& f) {
-    const LineTiling& tiling = arguments_.tiling.rows;
-    const int first = group * tiling.lines, width = arguments_.width;
-    const int rows = first + tiling.lines <= arguments_.height ? tiling.lines : arguments_.height - first;
-    for (int i = thread; i < rows * width; i += kLineThreads) {
-      const int row = arguments_.by_width.quotient(i);
-      f(first * width + i, tile_[row * tiling.pitch + (i - row * width)]);
-    }
+    arguments_.geometry.for_each_of_rows(thread, group, [&](int pixel, int place) { f(pixel, tile_[place]); });
   }
-  // The number of columns of a group is a power of two.
   template <class F>
   FREQOPS_HOST_DEVICE void for_each_of_columns(int thread, int group, F&& f) {
-    const LineTiling& tiling = arguments_.tiling.columns;
-    for (int i = thread; i < tiling.lines * arguments_.height; i += kLineThreads) {
-      const int row = i >> tiling.log2_lines, column = group * tiling.lines + (i & (tiling.lines - 1));
-      if (column < arguments_.width) f(row * arguments_.width + column, tile_[i]);
-    }
+    arguments_.geometry.for_each_of_columns(thread, group, [&](int position, int place) { f(position, tile_[place]); });
   }
 
   const Arguments& arguments_;
@@ -258,7 +239,7 @@ struct LinesFilterStep {
   using Arguments = LinesArguments<Io>;
 
   static FREQOPS_HOST_DEVICE const LineTiling& tiling(const Arguments& arguments) {
-    return Step == LinesStep::kColumns ? arguments.tiling.columns : arguments.tiling.rows;
+    return Step == LinesStep::kColumns ? arguments.geometry.tiling.columns : arguments.geometry.tiling.rows;
   }
 
   template <class Phases>
@@ -311,10 +292,12 @@ struct LinesRedo {
     PlanePair pair = pair_at(arguments.filter.batch, arguments.pixels(), number);
     set_apart(pair, pass);
     // A block's barrier also orders its reads and writes of device memory.
-    for (int group = 0; group < arguments.tiling.rows.groups; ++group) steps.rows_forward(phases, pair, slot, group);
-    for (int group = 0; group < arguments.tiling.columns.groups; ++group) steps.columns(phases, pair, slot, group);
+    for (int group = 0; group < arguments.geometry.tiling.rows.groups; ++group)
+      steps.rows_forward(phases, pair, slot, group);
+    for (int group = 0; group < arguments.geometry.tiling.columns.groups; ++group)
+      steps.columns(phases, pair, slot, group);
     for (int r = 0; r < arguments.filter.responses; ++r) {
-      for (int group = 0; group < arguments.tiling.rows.groups; ++group) {
+      for (int group = 0; group < arguments.geometry.tiling.rows.groups; ++group) {
         steps.rows_inverse(phases, pair, slot, group, r);
       }
     }
@@ -335,73 +318,41 @@ inline LinesChunks lines_chunks(const FilterShape& shape, int64_t pairs) {
   return {chunk, chunk * bytes, pairs * int64_t{sizeof(int)}};
 }
 
+inline int64_t pairs_of(const FilterShape& shape) {
+  return PlaneBatch{shape.images, static_cast<uint32_t>(shape.channels)}.pairs();
+}
 template <class Launcher>
-bool plan_lines(const Launcher& launcher, const FilterShape& shape, LinePlan& along_height, LinePlan& along_width,
-                LinesTiling& tiling) {
-  if (!plan_line(shape.height, along_height) || !plan_line(shape.width, along_width)) return false;
-  if (!tile_lines(along_height, along_width, launcher.largest_shared_bytes(), tiling)) return false;
-  // Small batches are spread over the device.
-  const int64_t pairs = PlaneBatch{shape.images, static_cast<uint32_t>(shape.channels)}.pairs();
-  const int64_t blocks = std::max(2 * launcher.multiprocessors(), 1);
-  tiling.plane.pairs = static_cast<int>(std::min<int64_t>(tiling.plane.pairs, (pairs + blocks - 1) / blocks));
-  return true;
+bool plan_filter_geometry(const Launcher& launcher, const FilterShape& shape, LinesGeometry& geometry) {
+  return plan_geometry(shape.height, shape.width, pairs_of(shape), launcher.largest_shared_bytes(),
+                       launcher.multiprocessors(), geometry);
 }
 
 // Blocks of the kernel for whole planes.
 template <class Launcher>
-int64_t lines_plane_blocks(const Launcher& launcher, const FilterShape& shape, const LinesTiling& tiling) {
-  const int64_t pairs = PlaneBatch{shape.images, static_cast<uint32_t>(shape.channels)}.pairs();
-  const int64_t groups = (pairs + tiling.plane.pairs - 1) / tiling.plane.pairs;
+int64_t lines_plane_blocks(const Launcher& launcher, const FilterShape& shape, const PlaneTiling& tiling) {
+  const int64_t groups = (pairs_of(shape) + tiling.pairs - 1) / tiling.pairs;
   return shape.many() ? persistent_blocks<LinesPlaneFilter<float>>(launcher, groups) : groups;
 }
 
 template <class Launcher>
 int64_t lines_work_bytes(const Launcher& launcher, const FilterShape& shape) {
-  LinePlan along_height, along_width;
-  LinesTiling tiling;
-  if (!plan_lines(launcher, shape, along_height, along_width, tiling)) return 0;
-  if (tiling.whole_planes) {
-    if (!shape.many()) return 0;
-    return lines_plane_blocks(launcher, shape, tiling) * tiling.plane.pairs * shape.pixels() *
-           int64_t{sizeof(Complex<float>)};
+  LinesGeometry geometry;
+  if (!plan_filter_geometry(launcher, shape, geometry)) return 0;
+  if (!geometry.tiling.whole_planes) {
+    const LinesChunks chunks = lines_chunks(shape, pairs_of(shape));
+    return chunks.spectrum_bytes + chunks.flag_bytes;
   }
-  const LinesChunks chunks =
-      lines_chunks(shape, PlaneBatch{shape.images, static_cast<uint32_t>(shape.channels)}.pairs());
-  return chunks.spectrum_bytes + chunks.flag_bytes;
-}
-
-template <class Io>
-LinesArguments<Io> lines_arguments(const FilterProblem& problem, const LinePlan& along_height,
-                                   const LinePlan& along_width, const LinesTiling& tiling) {
-  const FilterShape& shape = problem.shape;
-  const auto* values = reinterpret_cast<const Complex<float>*>(problem.table);
-  const LinesTable table = lines_table(shape, along_height, along_width);
-  LinesArguments<Io> arguments{};
-  arguments.filter = filter_arguments<Io>(problem, problem.table);
-  arguments.complex_response = shape.complex_response;
-  arguments.many = shape.many();
-  arguments.height = shape.height;
-  arguments.width = shape.width;
-  arguments.by_width = division_by(shape.width);
-  arguments.tiling = tiling;
-  arguments.rows = {along_width, line_tables(along_width, values + table.row), {}};
-  arguments.columns = {along_height, line_tables(along_height, values + table.column), {}};
-  if (tiling.whole_planes) {
-    const PlaneTiling& plane = tiling.plane;
-    arguments.rows.layout = line_layout(plane.pairs, shape.height, plane.plane_pitch, plane.pitch, 1);
-    arguments.columns.layout = line_layout(plane.pairs, shape.width, plane.plane_pitch, 1, plane.pitch);
-  } else {
-    arguments.rows.layout = line_layout(1, tiling.rows.lines, 0, tiling.rows.pitch, 1);
-    arguments.columns.layout = line_layout(1, tiling.columns.lines, 0, 1, tiling.columns.lines);
-  }
-  return arguments;
+  if (!shape.many()) return 0;
+  const PlaneTiling& plane = geometry.tiling.plane;
+  return lines_plane_blocks(launcher, shape, plane) * plane.pairs * shape.pixels() * int64_t{sizeof(Complex<float>)};
 }
 
 template <class Io, class Launcher>
 int run_lines_in_chunks(const Launcher& launcher, const FilterShape& shape, LinesArguments<Io>& arguments) {
   const int64_t pairs = arguments.filter.batch.pairs();
   const LinesChunks chunks = lines_chunks(shape, pairs);
-  const LineTiling &rows = arguments.tiling.rows, &columns = arguments.tiling.columns;
+  const LineTiling& rows = arguments.geometry.tiling.rows;
+  const LineTiling& columns = arguments.geometry.tiling.columns;
   if (chunks.pairs * rows.groups * shape.responses > INT_MAX || chunks.pairs * columns.groups > INT_MAX) {
     return kInvalid;
   }
@@ -433,14 +384,17 @@ int run_lines_in_chunks(const Launcher& launcher, const FilterShape& shape, Line
 template <class Launcher, class Io>
 int run_lines_filter(const Launcher& launcher, const FilterProblem& problem) {
   const FilterShape& shape = problem.shape;
-  LinePlan along_height, along_width;
-  LinesTiling tiling;
-  if (!plan_lines(launcher, shape, along_height, along_width, tiling)) return kInvalid;
-  auto arguments = lines_arguments<Io>(problem, along_height, along_width, tiling);
-  if (arguments.filter.batch.pairs() > INT_MAX) return kInvalid;
-  if (!tiling.whole_planes) return run_lines_in_chunks<Io>(launcher, shape, arguments);
-  return launcher.template run<LinesPlaneFilter<Io>>(lines_plane_blocks(launcher, shape, tiling),
-                                                     tiling.plane.shared_bytes(), arguments);
+  LinesArguments<Io> arguments{};
+  LinesGeometry& geometry = arguments.geometry;
+  if (pairs_of(shape) > INT_MAX || !plan_filter_geometry(launcher, shape, geometry)) return kInvalid;
+  set_line_tables(geometry, reinterpret_cast<const Complex<float>*>(problem.table) + lines_gains_size(shape));
+  arguments.filter = filter_arguments<Io>(problem, problem.table);
+  arguments.complex_response = shape.complex_response;
+  arguments.many = shape.many();
+  if (!geometry.tiling.whole_planes) return run_lines_in_chunks<Io>(launcher, shape, arguments);
+  const PlaneTiling& plane = geometry.tiling.plane;
+  return launcher.template run<LinesPlaneFilter<Io>>(lines_plane_blocks(launcher, shape, plane), plane.shared_bytes(),
+                                                     arguments);
 }
 
 }  // namespace freqops::cuda

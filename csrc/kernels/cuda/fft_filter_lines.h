@@ -10,27 +10,20 @@ namespace freqops::cuda {
 
 template <class Launcher>
 bool lines_take(const Launcher& launcher, int height, int width) {
-  LinePlan along_height, along_width;
-  LinesTiling tiling;
-  return plan_line(height, along_height) && plan_line(width, along_width) &&
-         tile_lines(along_height, along_width, launcher.largest_shared_bytes(), tiling);
+  LinesGeometry geometry;
+  return plan_geometry(height, width, 1, launcher.largest_shared_bytes(), launcher.multiprocessors(), geometry);
 }
 
-// The gains of all responses, then the tables of a row, then those of a column: complex values, so
-// the gains are rounded up to whole ones.
-struct LinesTable {
-  int64_t gains, row, column, end;  // in complex values
-};
-inline LinesTable lines_table(const FilterShape& shape, const LinePlan& along_height, const LinePlan& along_width) {
+// The gains of all responses, then the tables of the lines: complex values, so the gains are rounded
+// up to whole ones.
+inline int64_t lines_gains_size(const FilterShape& shape) {
   const int64_t gains = shape.responses * shape.channels * shape.pixels();
-  const int64_t row = shape.complex_response ? gains : (gains + 1) / 2, column = row + along_width.table_size();
-  return {gains, row, column, column + along_height.table_size()};
+  return shape.complex_response ? gains : (gains + 1) / 2;
 }
-
 inline int64_t lines_table_size(const FilterShape& shape) {
   LinePlan along_height, along_width;
   if (!plan_line(shape.height, along_height) || !plan_line(shape.width, along_width)) return 0;
-  return 2 * lines_table(shape, along_height, along_width).end;
+  return 2 * (lines_gains_size(shape) + along_height.table_size() + along_width.table_size());
 }
 
 template <class Launcher>
@@ -38,14 +31,12 @@ int fill_lines_table(const Launcher& launcher, const FilterShape& shape, const f
                      float* table) {
   LinePlan along_height, along_width;
   if (!plan_line(shape.height, along_height) || !plan_line(shape.width, along_width)) return kInvalid;
-  const LinesTable layout = lines_table(shape, along_height, along_width);
-  auto* values = reinterpret_cast<Complex<float>*>(table);
   if (const int error = fill_position_table(launcher, {shape.height, shape.width, real, imag}, along_height.order(),
                                             along_width.order(), shape.responses * shape.channels, table)) {
     return error;
   }
-  if (const int error = fill_line_tables(launcher, along_width, values + layout.row)) return error;
-  return fill_line_tables(launcher, along_height, values + layout.column);
+  return fill_line_tables(launcher, along_height, along_width,
+                          reinterpret_cast<Complex<float>*>(table) + lines_gains_size(shape));
 }
 
 template <class Launcher>

@@ -75,4 +75,12 @@ int fill_line_tables(const Launcher& launcher, const LinePlan& plan, Complex<flo
   return launcher.template run<ChirpKernelFill>(1, shared_bytes, {axis, table + plan.padded + plan.length});
 }
 
+// Those of a row, then those of a column.
+template <class Launcher>
+int fill_line_tables(const Launcher& launcher, const LinePlan& along_height, const LinePlan& along_width,
+                     Complex<float>* tables) {
+  if (const int error = fill_line_tables(launcher, along_width, tables)) return error;
+  return fill_line_tables(launcher, along_height, tables + along_width.table_size());
+}
+
 }  // namespace freqops::cuda

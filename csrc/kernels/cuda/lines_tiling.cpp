@@ -59,4 +59,28 @@ bool tile_lines(const LinePlan& height, const LinePlan& width, int shared_bytes,
   return tiling.whole_planes || (tiling.rows.lines > 0 && tiling.columns.lines > 0);
 }
 
+bool plan_geometry(int height, int width, int64_t pairs, int shared_bytes, int multiprocessors,
+                   LinesGeometry& geometry) {
+  geometry = LinesGeometry{};
+  LinePlan &along_width = geometry.rows.plan, &along_height = geometry.columns.plan;
+  LinesTiling& tiling = geometry.tiling;
+  if (!plan_line(height, along_height) || !plan_line(width, along_width)) return false;
+  if (!tile_lines(along_height, along_width, shared_bytes, tiling)) return false;
+  geometry.height = height;
+  geometry.width = width;
+  geometry.by_width = division_by(width);
+  if (tiling.whole_planes) {
+    PlaneTiling& plane = tiling.plane;
+    // Small batches are spread over the device.
+    const int64_t blocks = std::max(2 * multiprocessors, 1);
+    plane.pairs = static_cast<int>(std::clamp<int64_t>((pairs + blocks - 1) / blocks, 1, plane.pairs));
+    geometry.rows.layout = line_layout(plane.pairs, height, plane.plane_pitch, plane.pitch, 1);
+    geometry.columns.layout = line_layout(plane.pairs, width, plane.plane_pitch, 1, plane.pitch);
+  } else {
+    geometry.rows.layout = line_layout(1, tiling.rows.lines, 0, tiling.rows.pitch, 1);
+    geometry.columns.layout = line_layout(1, tiling.columns.lines, 0, 1, tiling.columns.lines);
+  }
+  return true;
+}
+
 }  // namespace freqops::cuda
