@@ -37,5 +37,12 @@ FREQOPS_HOST_DEVICE void from_float(float value, BFloat16& element) { element = 
 // Infinity and NaN are what subtraction from itself does not bring to zero (no fast-math anywhere
 // in freqops).
 FREQOPS_HOST_DEVICE bool is_finite(float value) { return value - value == 0.0f; }
+FREQOPS_HOST_DEVICE float not_a_number() {
+#if defined(__CUDA_ARCH__)
+  return __uint_as_float(0x7fc00000u);
+#else
+  return float_of(0x7fc00000u);
+#endif
+}
 
 }  // namespace freqops::cuda
