@@ -6,7 +6,7 @@
 
 #include <cmath>
 
-#include "lines_spectra.cuh"
+#include "lines_spectra.h"
 #include "mix_amplitude_phase.h"
 
 namespace freqops::cuda {
@@ -165,12 +165,22 @@ class MixRun {
     const float bins = static_cast<float>(geometry_.pixels()) * static_cast<float>(depth);
     const MixArguments arguments{amplitude_,        phase_,          row_mirror_,        column_mirror_, pairs, images,
                                  problem_.channels, geometry_.width, geometry_.pixels(), 1.0f / bins};
-    int error = kInvalid;
-    static_for<kMostMixedChannels>([&](auto index) {
-      using Program = MixSpectra<index + 1>;
-      if (depth == index + 1) error = launcher_.template run<Program>(Program::blocks(arguments), 0, arguments);
-    });
-    return error;
+    switch (depth) {
+      case 1:
+        return start_mix<1>(arguments);
+      case 2:
+        return start_mix<2>(arguments);
+      case 3:
+        return start_mix<3>(arguments);
+      case 4:
+        return start_mix<kMostMixedChannels>(arguments);
+      default:
+        return kInvalid;
+    }
+  }
+  template <int Depth>
+  int start_mix(const MixArguments& arguments) const {
+    return launcher_.template run<MixSpectra<Depth>>(MixSpectra<Depth>::blocks(arguments), 0, arguments);
   }
 
   const Launcher& launcher_;

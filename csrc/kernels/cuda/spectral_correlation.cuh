@@ -4,7 +4,7 @@
 // real image, is anti-Hermitian.
 #pragma once
 
-#include "lines_spectra.cuh"
+#include "lines_spectra.h"
 #include "spectral_correlation.h"
 
 namespace freqops::cuda {
