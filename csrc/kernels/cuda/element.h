@@ -7,6 +7,7 @@
 
 #include "../fft/complex.h"
 #include "../half.h"
+#include "../images.h"
 
 #if defined(__CUDACC__)
 #include <cuda_bf16.h>
@@ -33,6 +34,27 @@ FREQOPS_HOST_DEVICE float to_float(BFloat16 value) { return widen(value); }
 FREQOPS_HOST_DEVICE void from_float(float value, Half& element) { element = round_to_half(value); }
 FREQOPS_HOST_DEVICE void from_float(float value, BFloat16& element) { element = round_to_bfloat16(value); }
 #endif
+
+// Elements of a type that is known at run time only.
+struct ElementPointer {
+  void* data;
+  Element element;
+
+  FREQOPS_HOST_DEVICE float load(int64_t i) const {
+    if (element == Element::kFloat) return static_cast<const float*>(data)[i];
+    if (element == Element::kHalf) return to_float(static_cast<const Half*>(data)[i]);
+    return to_float(static_cast<const BFloat16*>(data)[i]);
+  }
+  FREQOPS_HOST_DEVICE void store(int64_t i, float value) const {
+    if (element == Element::kFloat) {
+      static_cast<float*>(data)[i] = value;
+    } else if (element == Element::kHalf) {
+      from_float(value, static_cast<Half*>(data)[i]);
+    } else {
+      from_float(value, static_cast<BFloat16*>(data)[i]);
+    }
+  }
+};
 
 // Infinity and NaN are what subtraction from itself does not bring to zero (no fast-math anywhere
 // in freqops).

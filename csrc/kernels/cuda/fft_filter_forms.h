@@ -2,6 +2,7 @@
 #pragma once
 
 #include "../half.h"
+#include "fft_filter_even_odd.h"
 #include "fft_filter_lines.h"
 #include "fft_filter_plane.h"
 
@@ -12,6 +13,8 @@ bool form_takes(const Launcher& launcher, Form form, int height, int width) {
   switch (form) {
     case Form::kPlane:
       return plane_takes(launcher, height, width);
+    case Form::kEvenOdd:
+      return even_odd_takes(launcher, height, width);
     case Form::kLines:
       return lines_take(launcher, height, width);
     default:
@@ -19,10 +22,13 @@ bool form_takes(const Launcher& launcher, Form form, int height, int width) {
   }
 }
 
-// In order of preference where several take a size.
+// In order of preference where several take a size. Two planes that need a multiprocessor to
+// themselves leave it idle at every barrier; single ones of that size run beside each other.
 template <class Launcher>
 Form choose_form(const Launcher& launcher, int height, int width) {
-  for (const Form form : {Form::kPlane, Form::kEvenOdd, Form::kLines}) {
+  const bool crowded = plane_blocks_per_sm(height, width) == 1;
+  const Form first = crowded ? Form::kEvenOdd : Form::kPlane, second = crowded ? Form::kPlane : Form::kEvenOdd;
+  for (const Form form : {first, second, Form::kLines}) {
     if (form_takes(launcher, form, height, width)) return form;
   }
   return Form::kNone;
@@ -32,6 +38,8 @@ inline int64_t table_size(Form form, const FilterShape& shape) {
   switch (form) {
     case Form::kPlane:
       return plane_table_size(shape);
+    case Form::kEvenOdd:
+      return even_odd_table_size(shape);
     case Form::kLines:
       return lines_table_size(shape);
     default:
@@ -45,6 +53,8 @@ int fill_table(const Launcher& launcher, Form form, const FilterShape& shape, co
   switch (form) {
     case Form::kPlane:
       return fill_plane_table(launcher, shape, real, imag, table);
+    case Form::kEvenOdd:
+      return fill_even_odd_table(launcher, shape, real, imag, table);
     case Form::kLines:
       return fill_lines_table(launcher, shape, real, imag, table);
     default:
@@ -57,6 +67,8 @@ int64_t work_bytes(const Launcher& launcher, Form form, const FilterShape& shape
   switch (form) {
     case Form::kPlane:
       return plane_work_bytes(launcher, shape);
+    case Form::kEvenOdd:
+      return even_odd_work_bytes(launcher, shape);
     case Form::kLines:
       return lines_work_bytes(launcher, shape);
     default:
@@ -69,8 +81,10 @@ int run_form(const Launcher& launcher, Form form, const FilterProblem& problem) 
   switch (form) {
     case Form::kPlane:
       return run_plane_filter<Launcher, Io>(launcher, problem);
+    case Form::kEvenOdd:
+      return run_even_odd_filter<Launcher, Io>(launcher, problem);
     case Form::kLines:
-      return run_lines_filter<Launcher, Io>(launcher, problem);
+      return run_lines_filter(launcher, problem);
     default:
       return kInvalid;
   }

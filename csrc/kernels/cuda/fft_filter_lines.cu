@@ -3,7 +3,5 @@
 
 namespace freqops::cuda {
 template int64_t lines_work_bytes(const DeviceLauncher&, const FilterShape&);
-template int run_lines_filter<DeviceLauncher, float>(const DeviceLauncher&, const FilterProblem&);
-template int run_lines_filter<DeviceLauncher, Half>(const DeviceLauncher&, const FilterProblem&);
-template int run_lines_filter<DeviceLauncher, BFloat16>(const DeviceLauncher&, const FilterProblem&);
+template int run_lines_filter(const DeviceLauncher&, const FilterProblem&);
 }  // namespace freqops::cuda

@@ -17,9 +17,43 @@
 
 namespace freqops::cuda {
 
-template <class Io>
+// The gains of one response, real or complex.
+struct Gains {
+  const float* table;
+  bool complex;
+  int64_t start;
+
+  FREQOPS_HOST_DEVICE Complex<float> apply(Complex<float> value, int64_t entry) const {
+    if (complex) return multiply(value, reinterpret_cast<const Complex<float>*>(table)[start + entry]);
+    return apply_gain(value, table[start + entry]);
+  }
+};
+
+// A single response on its way to filter_lines: of whole planes, and of some columns of one plane.
+struct RespondToPlanes {
+  Gains gains;
+  const PlanePair* pair;
+  int width;
+  FREQOPS_HOST_DEVICE Complex<float> operator()(Complex<float> value, int plane, int column, int position) const {
+    return gains.apply(value, pair[plane].response + position * width + column);
+  }
+};
+struct RespondToColumns {
+  Gains gains;
+  int64_t response;
+  int width, first_column;
+  FREQOPS_HOST_DEVICE Complex<float> operator()(Complex<float> value, int, int line, int position) const {
+    const int column = first_column + line;
+    return column < width ? gains.apply(value, response + position * width + column) : value;
+  }
+};
+
 struct LinesArguments {
-  FilterArguments<Io, float> filter;
+  ElementPointer x, y, high;  // high.data is null unless asked for
+  const float* table;
+  Complex<float>* work;
+  PlaneBatch batch;
+  int responses;
   bool complex_response, many;
   LinesGeometry geometry;
   // Of the three kernels: where a chunk's spectra lie, before the response and after it, how many
@@ -30,42 +64,38 @@ struct LinesArguments {
   int64_t first_pair, chunk;
 
   FREQOPS_HOST_DEVICE int pixels() const { return geometry.pixels(); }
-  // What entry `entry` of response r makes of a value.
-  FREQOPS_HOST_DEVICE Complex<float> respond(Complex<float> value, int r, int64_t entry) const {
-    const int64_t place = int64_t{r} * filter.batch.channels * pixels() + entry;
-    if (complex_response) return multiply(value, reinterpret_cast<const Complex<float>*>(filter.table)[place]);
-    return apply_gain(value, filter.table[place]);
+  FREQOPS_HOST_DEVICE Gains gains(int r) const {
+    return {table, complex_response, int64_t{r} * batch.channels * pixels()};
   }
   FREQOPS_HOST_DEVICE Complex<float> load(const PlanePair& pair, int pixel) const {
-    return {to_float(filter.x[pair.first + pixel]), to_float(filter.x[pair.second + pixel])};
+    return {x.load(pair.first + pixel), x.load(pair.second + pixel)};
   }
   FREQOPS_HOST_DEVICE void store(const PlanePair& pair, int r, int pixel, Complex<float> value) const {
-    const int64_t slab = int64_t{r} * filter.batch.planes() * pixels();
+    const int64_t slab = int64_t{r} * batch.planes() * pixels();
     store_element(slab, pair.first + pixel, value.re);
     if (pair.second != pair.first) store_element(slab, pair.second + pixel, value.im);
   }
   FREQOPS_HOST_DEVICE void store_element(int64_t slab, int64_t place, float value) const {
-    from_float(value, filter.y[slab + place]);
+    y.store(slab + place, value);
     // From the unrounded value: half types round once.
-    if (filter.high) from_float(to_float(filter.x[place]) - value, filter.high[slab + place]);
+    if (high.data) high.store(slab + place, x.load(place) - value);
   }
 };
 
 FREQOPS_HOST_DEVICE bool is_finite(Complex<float> value) { return is_finite(value.re) && is_finite(value.im); }
 
 // Planes that fit shared memory.
-template <class Io>
 class LinesPlaneFilter {
  public:
   static constexpr int kThreads = kLineThreads, kBlocksPerSm = 2, kSharedBytes = 0, kClusterBlocks = 1;
-  using Arguments = LinesArguments<Io>;
+  using Arguments = LinesArguments;
 
   template <class Phases>
   static FREQOPS_HOST_DEVICE void run(const Phases& phases, unsigned index, unsigned count,
                                       const Arguments& arguments) {
     LinesPlaneFilter filter(phases.own_shared(0), index, arguments);
     const int64_t pairs = arguments.geometry.tiling.plane.pairs;
-    for (int64_t first = index * pairs; first < arguments.filter.batch.pairs(); first += count * pairs) {
+    for (int64_t first = index * pairs; first < arguments.batch.pairs(); first += count * pairs) {
       // A loop rather than three calls: the code of a pass exists once.
       int pass = 0;
       do {
@@ -81,21 +111,27 @@ class LinesPlaneFilter {
       : arguments_(arguments),
         pair_(reinterpret_cast<PlanePair*>(shared)),
         tile_(reinterpret_cast<Value*>(pair_ + arguments.geometry.tiling.plane.pairs)),
-        kept_(arguments.filter.work + int64_t{block} * arguments.geometry.tiling.plane.pairs * arguments.pixels()) {}
+        kept_(arguments.work + int64_t{block} * arguments.geometry.tiling.plane.pairs * arguments.pixels()) {}
 
   // True if a pair has to be redone apart.
   template <class Phases>
   FREQOPS_HOST_DEVICE bool run_pass(const Phases& phases, int64_t first_pair, Pass pass) {
     phases.run([&](int thread) {
       for (int p = thread; p < arguments_.geometry.tiling.plane.pairs; p += kThreads) {
-        choose_pair(pair_[p], arguments_.filter.batch, arguments_.pixels(), first_pair + p, pass);
+        choose_pair(pair_[p], arguments_.batch, arguments_.pixels(), first_pair + p, pass);
       }
     });
     phases.run([&](int thread) { load(thread); });
     transform_lines<-1>(phases, tile_, arguments_.geometry.rows);
+    if (!arguments_.many) {
+      filter_lines(phases, tile_, arguments_.geometry.columns,
+                   RespondToPlanes{arguments_.gains(0), pair_, arguments_.geometry.width});
+      transform_lines<1>(phases, tile_, arguments_.geometry.rows);
+      return phases.run_any([&](int thread) { return store(thread, 0, pass); });
+    }
     transform_lines<-1>(phases, tile_, arguments_.geometry.columns);
     bool redo = false;
-    for (int r = 0; r < arguments_.filter.responses; ++r) {
+    for (int r = 0; r < arguments_.responses; ++r) {
       phases.run([&](int thread) { respond(thread, r); });
       transform_lines<1>(phases, tile_, arguments_.geometry.columns);
       transform_lines<1>(phases, tile_, arguments_.geometry.rows);
@@ -116,13 +152,14 @@ class LinesPlaneFilter {
       value = pair.active ? arguments_.load(pair, pixel) : Value{0, 0};
     });
   }
-  // With several responses the first one finds the spectrum in the tile and leaves it in the work
-  // memory, where the same thread takes it for the others.
+  // The first response finds the spectrum in the tile and leaves it in the work memory, where the same
+  // thread takes it for the others.
   FREQOPS_HOST_DEVICE void respond(int thread, int r) {
+    const Gains gains = arguments_.gains(r);
     for_each_value(thread, [&](const PlanePair& pair, int position, int number, Value& value) {
       const Value spectrum = r == 0 ? value : kept_[number];
-      if (r == 0 && arguments_.many) kept_[number] = spectrum;
-      value = arguments_.respond(spectrum, r, pair.response + position);
+      if (r == 0) kept_[number] = spectrum;
+      value = gains.apply(spectrum, pair.response + position);
     });
   }
   FREQOPS_HOST_DEVICE bool store(int thread, int r, Pass pass) {
@@ -145,10 +182,9 @@ class LinesPlaneFilter {
 
 // The steps of larger planes. A step takes one group of rows or columns of one pair; `slot` is the
 // pair's place in the chunk.
-template <class Io>
 class LinesSteps {
  public:
-  using Arguments = LinesArguments<Io>;
+  using Arguments = LinesArguments;
   using Value = Complex<float>;
 
   FREQOPS_HOST_DEVICE LinesSteps(const Arguments& arguments, unsigned char* shared)
@@ -172,21 +208,26 @@ class LinesSteps {
     phases.run([&](int thread) {
       for_each_of_columns(thread, group, [&](int position, Value& value) { value = spectrum[position]; });
     });
+    if (!arguments_.many) {
+      const int first_column = group * arguments_.geometry.tiling.columns.lines;
+      filter_lines(phases, tile_, arguments_.geometry.columns,
+                   RespondToColumns{arguments_.gains(0), pair.response, arguments_.geometry.width, first_column});
+      store_columns(phases, group, filtered_of(slot, 0));
+      return;
+    }
     transform_lines<-1>(phases, tile_, arguments_.geometry.columns);
-    for (int r = 0; r < arguments_.filter.responses; ++r) {
+    for (int r = 0; r < arguments_.responses; ++r) {
       phases.run([&](int thread) {
+        const Gains gains = arguments_.gains(r);
         for_each_of_columns(thread, group, [&](int position, Value& value) {
-          // With several responses the spectrum is kept where it came from.
+          // The spectrum is kept where it came from.
           const Value kept = r == 0 ? value : spectrum[position];
-          if (r == 0 && arguments_.many) spectrum[position] = kept;
-          value = arguments_.respond(kept, r, pair.response + position);
+          if (r == 0) spectrum[position] = kept;
+          value = gains.apply(kept, pair.response + position);
         });
       });
       transform_lines<1>(phases, tile_, arguments_.geometry.columns);
-      Value* filtered = filtered_of(slot, r);
-      phases.run([&](int thread) {
-        for_each_of_columns(thread, group, [&](int position, const Value& value) { filtered[position] = value; });
-      });
+      store_columns(phases, group, filtered_of(slot, r));
     }
   }
 
@@ -209,11 +250,17 @@ class LinesSteps {
   }
 
  private:
+  template <class Phases>
+  FREQOPS_HOST_DEVICE void store_columns(const Phases& phases, int group, Value* filtered) {
+    phases.run([&](int thread) {
+      for_each_of_columns(thread, group, [&](int position, const Value& value) { filtered[position] = value; });
+    });
+  }
   FREQOPS_HOST_DEVICE Value* spectrum_of(int64_t slot) const {
     return arguments_.spectrum + slot * arguments_.pixels();
   }
   FREQOPS_HOST_DEVICE Value* filtered_of(int64_t slot, int r) const {
-    return arguments_.filtered + (slot * arguments_.filter.responses + r) * arguments_.pixels();
+    return arguments_.filtered + (slot * arguments_.responses + r) * arguments_.pixels();
   }
 
   template <class F>
@@ -233,10 +280,10 @@ class LinesSteps {
 // back).
 enum class LinesStep { kRowsForward, kColumns, kRowsInverse };
 
-template <class Io, LinesStep Step>
+template <LinesStep Step>
 struct LinesFilterStep {
   static constexpr int kThreads = kLineThreads, kBlocksPerSm = 2, kSharedBytes = 0, kClusterBlocks = 1;
-  using Arguments = LinesArguments<Io>;
+  using Arguments = LinesArguments;
 
   static FREQOPS_HOST_DEVICE const LineTiling& tiling(const Arguments& arguments) {
     return Step == LinesStep::kColumns ? arguments.geometry.tiling.columns : arguments.geometry.tiling.rows;
@@ -244,17 +291,17 @@ struct LinesFilterStep {
 
   template <class Phases>
   static FREQOPS_HOST_DEVICE void run(const Phases& phases, unsigned index, unsigned, const Arguments& arguments) {
-    LinesSteps<Io> steps(arguments, phases.own_shared(0));
+    LinesSteps steps(arguments, phases.own_shared(0));
     int item = tiling(arguments).by_groups.quotient(static_cast<int>(index));
     const int group = static_cast<int>(index) - item * tiling(arguments).groups;
     int r = 0;
     if constexpr (Step == LinesStep::kRowsInverse) {
-      const int slot = item / arguments.filter.responses;
-      r = item - slot * arguments.filter.responses;
+      const int slot = item / arguments.responses;
+      r = item - slot * arguments.responses;
       item = slot;
     }
     const int64_t number = arguments.first_pair + item;
-    const PlanePair pair = pair_at(arguments.filter.batch, arguments.pixels(), number);
+    const PlanePair pair = pair_at(arguments.batch, arguments.pixels(), number);
     if constexpr (Step == LinesStep::kRowsForward) {
       steps.rows_forward(phases, pair, item, group);
     } else if constexpr (Step == LinesStep::kColumns) {
@@ -270,15 +317,14 @@ struct LinesFilterStep {
 };
 
 // Goes through the flags and redoes both planes of a noted pair, all steps in one block.
-template <class Io>
 struct LinesRedo {
   static constexpr int kThreads = kLineThreads, kBlocksPerSm = 2, kSharedBytes = 0, kClusterBlocks = 1;
-  using Arguments = LinesArguments<Io>;
+  using Arguments = LinesArguments;
 
   template <class Phases>
   static FREQOPS_HOST_DEVICE void run(const Phases& phases, unsigned index, unsigned count,
                                       const Arguments& arguments) {
-    for (int64_t number = index; number < arguments.filter.batch.pairs(); number += count) {
+    for (int64_t number = index; number < arguments.batch.pairs(); number += count) {
       if (arguments.redo[number] == 0) continue;
       for (int pass = 1; pass < 3; ++pass) redo(phases, index, number, static_cast<Pass>(pass), arguments);
     }
@@ -288,15 +334,15 @@ struct LinesRedo {
   template <class Phases>
   static FREQOPS_HOST_DEVICE void redo(const Phases& phases, unsigned slot, int64_t number, Pass pass,
                                        const Arguments& arguments) {
-    LinesSteps<Io> steps(arguments, phases.own_shared(0));
-    PlanePair pair = pair_at(arguments.filter.batch, arguments.pixels(), number);
+    LinesSteps steps(arguments, phases.own_shared(0));
+    PlanePair pair = pair_at(arguments.batch, arguments.pixels(), number);
     set_apart(pair, pass);
     // A block's barrier also orders its reads and writes of device memory.
     for (int group = 0; group < arguments.geometry.tiling.rows.groups; ++group)
       steps.rows_forward(phases, pair, slot, group);
     for (int group = 0; group < arguments.geometry.tiling.columns.groups; ++group)
       steps.columns(phases, pair, slot, group);
-    for (int r = 0; r < arguments.filter.responses; ++r) {
+    for (int r = 0; r < arguments.responses; ++r) {
       for (int group = 0; group < arguments.geometry.tiling.rows.groups; ++group) {
         steps.rows_inverse(phases, pair, slot, group, r);
       }
@@ -331,7 +377,7 @@ bool plan_filter_geometry(const Launcher& launcher, const FilterShape& shape, Li
 template <class Launcher>
 int64_t lines_plane_blocks(const Launcher& launcher, const FilterShape& shape, const PlaneTiling& tiling) {
   const int64_t groups = (pairs_of(shape) + tiling.pairs - 1) / tiling.pairs;
-  return shape.many() ? persistent_blocks<LinesPlaneFilter<float>>(launcher, groups) : groups;
+  return shape.many() ? persistent_blocks<LinesPlaneFilter>(launcher, groups) : groups;
 }
 
 template <class Launcher>
@@ -347,25 +393,24 @@ int64_t lines_work_bytes(const Launcher& launcher, const FilterShape& shape) {
   return lines_plane_blocks(launcher, shape, plane) * plane.pairs * shape.pixels() * int64_t{sizeof(Complex<float>)};
 }
 
-template <class Io, class Launcher>
-int run_lines_in_chunks(const Launcher& launcher, const FilterShape& shape, LinesArguments<Io>& arguments) {
-  const int64_t pairs = arguments.filter.batch.pairs();
+template <class Launcher>
+int run_lines_in_chunks(const Launcher& launcher, const FilterShape& shape, LinesArguments& arguments) {
+  const int64_t pairs = arguments.batch.pairs();
   const LinesChunks chunks = lines_chunks(shape, pairs);
   const LineTiling& rows = arguments.geometry.tiling.rows;
   const LineTiling& columns = arguments.geometry.tiling.columns;
   if (chunks.pairs * rows.groups * shape.responses > INT_MAX || chunks.pairs * columns.groups > INT_MAX) {
     return kInvalid;
   }
-  arguments.spectrum = arguments.filter.work;
+  arguments.spectrum = arguments.work;
   arguments.filtered = shape.many() ? arguments.spectrum + chunks.pairs * shape.pixels() : arguments.spectrum;
-  arguments.redo =
-      reinterpret_cast<int*>(reinterpret_cast<unsigned char*>(arguments.filter.work) + chunks.spectrum_bytes);
+  arguments.redo = reinterpret_cast<int*>(reinterpret_cast<unsigned char*>(arguments.work) + chunks.spectrum_bytes);
   if (const int error = launcher.fill_zero(arguments.redo, chunks.flag_bytes)) return error;
   for (arguments.first_pair = 0; arguments.first_pair < pairs; arguments.first_pair += chunks.pairs) {
     const int64_t here = std::min(chunks.pairs, pairs - arguments.first_pair);
-    using Forward = LinesFilterStep<Io, LinesStep::kRowsForward>;
-    using Columns = LinesFilterStep<Io, LinesStep::kColumns>;
-    using Inverse = LinesFilterStep<Io, LinesStep::kRowsInverse>;
+    using Forward = LinesFilterStep<LinesStep::kRowsForward>;
+    using Columns = LinesFilterStep<LinesStep::kColumns>;
+    using Inverse = LinesFilterStep<LinesStep::kRowsInverse>;
     if (const int error = launcher.template run<Forward>(here * rows.groups, rows.shared_bytes, arguments)) {
       return error;
     }
@@ -377,24 +422,31 @@ int run_lines_in_chunks(const Launcher& launcher, const FilterShape& shape, Line
       return error;
     }
   }
-  return launcher.template run<LinesRedo<Io>>(chunks.pairs, std::max(rows.shared_bytes, columns.shared_bytes),
-                                              arguments);
+  return launcher.template run<LinesRedo>(chunks.pairs, std::max(rows.shared_bytes, columns.shared_bytes), arguments);
 }
 
-template <class Launcher, class Io>
+template <class Launcher>
 int run_lines_filter(const Launcher& launcher, const FilterProblem& problem) {
   const FilterShape& shape = problem.shape;
-  LinesArguments<Io> arguments{};
+  LinesArguments arguments{};
   LinesGeometry& geometry = arguments.geometry;
-  if (pairs_of(shape) > INT_MAX || !plan_filter_geometry(launcher, shape, geometry)) return kInvalid;
+  if (problem.element == Element::kDouble || pairs_of(shape) > INT_MAX ||
+      !plan_filter_geometry(launcher, shape, geometry))
+    return kInvalid;
   set_line_tables(geometry, reinterpret_cast<const Complex<float>*>(problem.table) + lines_gains_size(shape));
-  arguments.filter = filter_arguments<Io>(problem, problem.table);
+  arguments.x = {const_cast<void*>(problem.x), problem.element};
+  arguments.y = {problem.y, problem.element};
+  arguments.high = {shape.high ? problem.high : nullptr, problem.element};
+  arguments.table = problem.table;
+  arguments.work = static_cast<Complex<float>*>(problem.work);
+  arguments.batch = {shape.images, static_cast<uint32_t>(shape.channels)};
+  arguments.responses = shape.responses;
   arguments.complex_response = shape.complex_response;
   arguments.many = shape.many();
-  if (!geometry.tiling.whole_planes) return run_lines_in_chunks<Io>(launcher, shape, arguments);
+  if (!geometry.tiling.whole_planes) return run_lines_in_chunks(launcher, shape, arguments);
   const PlaneTiling& plane = geometry.tiling.plane;
-  return launcher.template run<LinesPlaneFilter<Io>>(lines_plane_blocks(launcher, shape, plane), plane.shared_bytes(),
-                                                     arguments);
+  return launcher.template run<LinesPlaneFilter>(lines_plane_blocks(launcher, shape, plane), plane.shared_bytes(),
+                                                 arguments);
 }
 
 }  // namespace freqops::cuda

@@ -42,7 +42,7 @@ int fill_lines_table(const Launcher& launcher, const FilterShape& shape, const f
 template <class Launcher>
 int64_t lines_work_bytes(const Launcher& launcher, const FilterShape& shape);
 
-template <class Launcher, class Io>
+template <class Launcher>
 int run_lines_filter(const Launcher& launcher, const FilterProblem& problem);
 
 }  // namespace freqops::cuda

@@ -27,7 +27,9 @@ namespace freqops::cuda {
 template <class Plan, class Io, class Gain, bool Many>
 class PlaneFilter {
  public:
-  static constexpr int kThreads = Plan::kThreads, kBlocksPerSm = Plan::kBlocksPerSm;
+  static constexpr int kThreads = Plan::kThreads;
+  // Coming back to the spectrum takes registers for its addresses beside those of a large butterfly.
+  static constexpr int kBlocksPerSm = Many && Plan::AxisH::kLastRadix > 16 ? 2 : Plan::kBlocksPerSm;
   static constexpr int kSharedBytes = sizeof(PlaneShared<Plan>), kClusterBlocks = 1;
   using Arguments = FilterArguments<Io, Gain>;
 

@@ -12,6 +12,13 @@ namespace freqops::cuda {
 template <class Launcher>
 bool plane_takes(const Launcher& launcher, int height, int width);
 
+// Blocks that a multiprocessor has room for at the same time; 0 for a size without a kernel.
+inline int plane_blocks_per_sm(int height, int width) {
+  int blocks = 0;
+  PlanePlans::with(height, width, [&](auto plan) { blocks = decltype(plan)::kBlocksPerSm; });
+  return blocks;
+}
+
 inline int64_t plane_table_size(const FilterShape& shape) {
   return shape.responses * shape.channels * shape.pixels() * (shape.complex_response ? 2 : 1);
 }

@@ -62,13 +62,34 @@ FREQOPS_CALLED void stage_of_lines(Complex<float>* data, const LineLayout& layou
   }
 }
 
-template <int Sign>
-FREQOPS_HOST_DEVICE void stage_of_lines(Complex<float>* data, const LineLayout& layout, const LineStage& stage,
-                                        const Complex<float>* roots, int padded, int thread) {
-  switch (stage.radix) {
-#define FREQOPS_RADIX(Radix)                                                 \
-  case Radix:                                                                \
-    stage_of_lines<Radix, Sign>(data, layout, stage, roots, padded, thread); \
+// The last forward stage, what `respond` makes of the spectrum, and the first inverse stage, in
+// registers. respond(value, plane, line of the plane, position).
+template <int Radix, class Respond>
+FREQOPS_CALLED void turn_of_lines(Complex<float>* data, const LineLayout& layout, int padded, const Respond& respond,
+                                  int thread) {
+  const int tasks = layout.lines * (padded / Radix), stride = layout.element_stride;
+  for (int task = thread; task < tasks; task += kLineThreads) {
+    const int butterfly = layout.by_lines.quotient(task), line = task - butterfly * layout.lines;
+    const int plane = layout.by_lines_per_plane.quotient(line), line_of_plane = line - plane * layout.lines_per_plane;
+    Complex<float>* base =
+        data + plane * layout.plane_stride + line_of_plane * layout.line_stride + butterfly * Radix * stride;
+    Complex<float> v[Radix];
+    static_for<Radix>([&](auto j) FREQOPS_INLINED { v[j] = base[j * stride]; });
+    Dft<Radix, -1>::run(v);
+    static_for<Radix>([&](auto j)
+                          FREQOPS_INLINED { v[j] = respond(v[j], plane, line_of_plane, butterfly * Radix + j); });
+    Dft<Radix, 1>::run(v);
+    static_for<Radix>([&](auto j) FREQOPS_INLINED { base[j * stride] = v[j]; });
+  }
+}
+
+// Calls f(Index<radix>).
+template <class F>
+FREQOPS_HOST_DEVICE void with_radix(int radix, F&& f) {
+  switch (radix) {
+#define FREQOPS_RADIX(Radix) \
+  case Radix:                \
+    f(Index<Radix>{});       \
     break;
     FREQOPS_RADIX(2)
     FREQOPS_RADIX(3)
@@ -96,6 +117,21 @@ FREQOPS_HOST_DEVICE void stage_of_lines(Complex<float>* data, const LineLayout& 
   }
 }
 
+// One place to call each from: what is alive in a kernel around a call has to be saved there.
+template <int Sign>
+FREQOPS_CALLED void stage_of_lines(Complex<float>* data, const LineLayout& layout, const LineStage& stage,
+                                   const Complex<float>* roots, int padded, int thread) {
+  with_radix(stage.radix, [&](auto radix) {
+    stage_of_lines<decltype(radix)::value, Sign>(data, layout, stage, roots, padded, thread);
+  });
+}
+template <class Respond>
+FREQOPS_CALLED void turn_of_lines(Complex<float>* data, const LineLayout& layout, int radix_of_stage, int padded,
+                                  const Respond& respond, int thread) {
+  with_radix(radix_of_stage,
+             [&](auto radix) { turn_of_lines<decltype(radix)::value>(data, layout, padded, respond, thread); });
+}
+
 // All lines of one axis: what their transforms need.
 struct LineAxis {
   LinePlan plan;
@@ -112,13 +148,14 @@ FREQOPS_HOST_DEVICE void for_each_line_element(const LineLayout& layout, int cou
   }
 }
 
+// The first `count` stages, or their mirror images.
 template <int Sign, class Phases>
-FREQOPS_HOST_DEVICE void stages_of_lines(const Phases& phases, Complex<float>* data, const LineAxis& axis) {
-  const LinePlan& plan = axis.plan;
-  for (int i = 0; i < plan.stages; ++i) {
-    const LineStage& stage = plan.stage[Sign < 0 ? i : plan.stages - 1 - i];
-    phases.run(
-        [&](int thread) { stage_of_lines<Sign>(data, axis.layout, stage, axis.tables.roots, plan.padded, thread); });
+FREQOPS_HOST_DEVICE void stages_of_lines(const Phases& phases, Complex<float>* data, const LineAxis& axis, int count) {
+  for (int i = 0; i < count; ++i) {
+    const LineStage& stage = axis.plan.stage[Sign < 0 ? i : count - 1 - i];
+    phases.run([&](int thread) {
+      stage_of_lines<Sign>(data, axis.layout, stage, axis.tables.roots, axis.plan.padded, thread);
+    });
   }
 }
 
@@ -137,12 +174,12 @@ FREQOPS_HOST_DEVICE void chirp_transform(const Phases& phases, Complex<float>* d
       data[place] = k < plan.length ? times(data[place], tables.chirp[k]) : Complex<float>{0, 0};
     });
   });
-  stages_of_lines<-1>(phases, data, axis);
+  stages_of_lines<-1>(phases, data, axis, plan.stages);
   phases.run([&](int thread) {
     for_each_line_element(axis.layout, plan.padded, thread,
                           [&](int place, int k) { data[place] = times(data[place], tables.kernel[k]); });
   });
-  stages_of_lines<1>(phases, data, axis);
+  stages_of_lines<1>(phases, data, axis, plan.stages);
   phases.run([&](int thread) {
     for_each_line_element(axis.layout, plan.length, thread,
                           [&](int place, int k) { data[place] = times(data[place], tables.chirp[k]); });
@@ -155,8 +192,35 @@ FREQOPS_HOST_DEVICE void transform_lines(const Phases& phases, Complex<float>* d
   if (axis.plan.chirp) {
     chirp_transform<Sign>(phases, data, axis);
   } else {
-    stages_of_lines<Sign>(phases, data, axis);
+    stages_of_lines<Sign>(phases, data, axis, axis.plan.stages);
   }
+}
+
+// Forward, respond, inverse: one phase where the spectrum can be met in registers, otherwise all of
+// both transforms around one of its own.
+template <class Phases, class Respond>
+FREQOPS_HOST_DEVICE void filter_lines(const Phases& phases, Complex<float>* data, const LineAxis& axis,
+                                      const Respond& respond) {
+  const int last = axis.plan.stages - 1;
+  if (axis.plan.chirp || last < 0) {
+    transform_lines<-1>(phases, data, axis);
+    phases.run([&](int thread) {
+      const LineLayout& layout = axis.layout;
+      for (int task = thread; task < layout.lines * axis.plan.length; task += kLineThreads) {
+        const int position = layout.by_lines.quotient(task), line = task - position * layout.lines;
+        const int plane = layout.by_lines_per_plane.quotient(line);
+        Complex<float>& value = data[layout.start(line) + position * layout.element_stride];
+        value = respond(value, plane, line - plane * layout.lines_per_plane, position);
+      }
+    });
+    transform_lines<1>(phases, data, axis);
+    return;
+  }
+  stages_of_lines<-1>(phases, data, axis, last);
+  phases.run([&](int thread) {
+    turn_of_lines(data, axis.layout, axis.plan.stage[last].radix, axis.plan.padded, respond, thread);
+  });
+  stages_of_lines<1>(phases, data, axis, last);
 }
 
 }  // namespace freqops::cuda

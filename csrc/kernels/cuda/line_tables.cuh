@@ -56,7 +56,7 @@ struct ChirpKernelFill {
         data[i] = {value.re, -value.im};
       }
     });
-    stages_of_lines<-1>(phases, data, arguments.axis);
+    stages_of_lines<-1>(phases, data, arguments.axis, arguments.axis.plan.stages);
     phases.run([&](int thread) {
       const auto scale = static_cast<float>(padded);
       for (int i = thread; i < padded; i += kThreads) arguments.kernel[i] = {data[i].re / scale, data[i].im / scale};

@@ -1,6 +1,7 @@
 #include "device_launcher.cuh"
 #include "lines_spectra.cuh"
 
-FREQOPS_INSTANTIATE_SPECTRA(DeviceLauncher, float)
-FREQOPS_INSTANTIATE_SPECTRA(DeviceLauncher, freqops::Half)
-FREQOPS_INSTANTIATE_SPECTRA(DeviceLauncher, freqops::BFloat16)
+namespace freqops::cuda {
+template int transform_slots<-1>(const DeviceLauncher&, const SpectraArguments&);
+template int transform_slots<1>(const DeviceLauncher&, const SpectraArguments&);
+}  // namespace freqops::cuda

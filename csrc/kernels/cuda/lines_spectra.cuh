@@ -6,10 +6,10 @@
 namespace freqops::cuda {
 
 // Whole planes in shared memory. Sign < 0: images to spectra; > 0: back, unnormalised.
-template <class Io, int Sign>
+template <int Sign>
 struct TransformPlanes {
   static constexpr int kThreads = kLineThreads, kBlocksPerSm = 2, kSharedBytes = 0, kClusterBlocks = 1;
-  using Arguments = SpectraArguments<Io>;
+  using Arguments = SpectraArguments;
 
   template <class Phases>
   static FREQOPS_HOST_DEVICE void run(const Phases& phases, unsigned index, unsigned, const Arguments& arguments) {
@@ -41,10 +41,10 @@ struct TransformPlanes {
 };
 
 // Rows between images and spectra.
-template <class Io, int Sign>
+template <int Sign>
 struct TransformRows {
   static constexpr int kThreads = kLineThreads, kBlocksPerSm = 2, kSharedBytes = 0, kClusterBlocks = 1;
-  using Arguments = SpectraArguments<Io>;
+  using Arguments = SpectraArguments;
 
   template <class Phases>
   static FREQOPS_HOST_DEVICE void run(const Phases& phases, unsigned index, unsigned, const Arguments& arguments) {
@@ -73,10 +73,10 @@ struct TransformRows {
 };
 
 // Columns of spectra, in place.
-template <class Io, int Sign>
+template <int Sign>
 struct TransformColumns {
   static constexpr int kThreads = kLineThreads, kBlocksPerSm = 2, kSharedBytes = 0, kClusterBlocks = 1;
-  using Arguments = SpectraArguments<Io>;
+  using Arguments = SpectraArguments;
 
   template <class Phases>
   static FREQOPS_HOST_DEVICE void run(const Phases& phases, unsigned index, unsigned, const Arguments& arguments) {
@@ -95,20 +95,20 @@ struct TransformColumns {
   }
 };
 
-template <int Sign, class Launcher, class Io>
-int transform_slots(const Launcher& launcher, const SpectraArguments<Io>& arguments) {
+template <int Sign, class Launcher>
+int transform_slots(const Launcher& launcher, const SpectraArguments& arguments) {
   const LinesTiling& tiling = arguments.geometry.tiling;
   if (tiling.whole_planes) {
     const int64_t blocks = (arguments.count + tiling.plane.pairs - 1) / tiling.plane.pairs;
-    return launcher.template run<TransformPlanes<Io, Sign>>(blocks, tiling.plane.shared_bytes(), arguments);
+    return launcher.template run<TransformPlanes<Sign>>(blocks, tiling.plane.shared_bytes(), arguments);
   }
   const auto rows = [&] {
-    return launcher.template run<TransformRows<Io, Sign>>(arguments.count * tiling.rows.groups,
-                                                          tiling.rows.shared_bytes, arguments);
+    return launcher.template run<TransformRows<Sign>>(arguments.count * tiling.rows.groups, tiling.rows.shared_bytes,
+                                                      arguments);
   };
   const auto columns = [&] {
-    return launcher.template run<TransformColumns<Io, Sign>>(arguments.count * tiling.columns.groups,
-                                                             tiling.columns.shared_bytes, arguments);
+    return launcher.template run<TransformColumns<Sign>>(arguments.count * tiling.columns.groups,
+                                                         tiling.columns.shared_bytes, arguments);
   };
   const int error = Sign < 0 ? rows() : columns();
   if (error != 0) return error;
@@ -116,9 +116,3 @@ int transform_slots(const Launcher& launcher, const SpectraArguments<Io>& argume
 }
 
 }  // namespace freqops::cuda
-
-#define FREQOPS_INSTANTIATE_SPECTRA(Launcher, Io)                                              \
-  template int freqops::cuda::transform_slots<-1>(const freqops::cuda::Launcher&,              \
-                                                  const freqops::cuda::SpectraArguments<Io>&); \
-  template int freqops::cuda::transform_slots<1>(const freqops::cuda::Launcher&,               \
-                                                 const freqops::cuda::SpectraArguments<Io>&);

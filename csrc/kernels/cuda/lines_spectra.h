@@ -17,9 +17,8 @@ namespace freqops::cuda {
 
 enum class Slots { kPairs, kSingles };
 
-template <class Io>
 struct SpectraArguments {
-  Io* images;  // [batch.images, batch.channels, height, width]; only read on the way to spectra
+  ElementPointer images;  // [batch.images, batch.channels, height, width]; only read on the way to spectra
   PlaneBatch batch;
   Slots slots;
   LinesGeometry geometry;
@@ -47,7 +46,7 @@ struct SpectraArguments {
     return {{image, image + 1}, {start, start + int64_t{batch.channels} * geometry.pixels()}, second ? 2 : 1};
   }
   FREQOPS_HOST_DEVICE float load_one(const Planes& planes, int i, int pixel) const {
-    const float value = to_float(images[planes.start[i] + pixel]);
+    const float value = images.load(planes.start[i] + pixel);
     if (poisoned == nullptr || is_finite(value)) return value;
     poisoned[planes.image[i]] = 1;  // perhaps from several threads, all writing the same
     return 0.0f;
@@ -57,7 +56,7 @@ struct SpectraArguments {
   }
   FREQOPS_HOST_DEVICE void store_one(const Planes& planes, int i, int pixel, float value) const {
     if (poisoned != nullptr && poisoned[planes.image[i]] != 0) value = not_a_number();
-    from_float(value, images[planes.start[i] + pixel]);
+    images.store(planes.start[i] + pixel, value);
   }
   FREQOPS_HOST_DEVICE void store(const Planes& planes, int pixel, Complex<float> value) const {
     store_one(planes, 0, pixel, value.re);
@@ -67,8 +66,8 @@ struct SpectraArguments {
 
 // Images to spectra for Sign < 0; for Sign > 0 back, unnormalised. Compiled in a translation unit of
 // its own.
-template <int Sign, class Launcher, class Io>
-int transform_slots(const Launcher& launcher, const SpectraArguments<Io>& arguments);
+template <int Sign, class Launcher>
+int transform_slots(const Launcher& launcher, const SpectraArguments& arguments);
 
 // Scratch handed out piece by piece; with a null base it only counts.
 class WorkMemory {

@@ -16,7 +16,7 @@ PlaneTiling tile_planes(const LinePlan& height, const LinePlan& width, int64_t s
   const int64_t plane = pitch * std::max(height.padded, height.length);
   const auto bytes = [&](int64_t pairs) { return pairs * (plane * kValue + int64_t{sizeof(PlanePair)}); };
   if (bytes(1) > std::min(shared_bytes, kLargestPlane)) return {};
-  const int64_t wanted = kSharedTarget / bytes(1);
+  const int64_t wanted = std::min(kSharedTarget, shared_bytes) / bytes(1);
   const auto pairs = static_cast<int>(std::clamp<int64_t>(wanted, 1, kMostPairsPerBlock));
   return {pairs, static_cast<int>(pitch), static_cast<int>(plane), division_by(height.length * width.length)};
 }
@@ -25,7 +25,8 @@ LineTiling tile_rows(const LinePlan& height, const LinePlan& width, int64_t shar
   constexpr int kMostRows = 32;
   const int64_t pitch = width.padded | 1, bytes = pitch * kValue;
   if (bytes > shared_bytes) return {};
-  const auto rows = static_cast<int>(std::clamp<int64_t>(kSharedTarget / bytes, 1, std::min(height.length, kMostRows)));
+  const auto rows = static_cast<int>(
+      std::clamp<int64_t>(std::min(kSharedTarget, shared_bytes) / bytes, 1, std::min(height.length, kMostRows)));
   const int groups = (height.length + rows - 1) / rows;
   return {.lines = rows,
           .pitch = static_cast<int>(pitch),

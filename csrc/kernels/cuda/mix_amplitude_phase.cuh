@@ -94,7 +94,7 @@ class MixRun {
   MixRun(const Launcher& launcher, const MixAmplitudePhase& problem)
       : launcher_(launcher), problem_(problem), batch_{problem.images, static_cast<uint32_t>(problem.channels)} {
     const int64_t planes = batch_.planes(), pixels = int64_t{problem.height} * problem.width;
-    if (planes > INT_MAX || pixels > INT_MAX) return;
+    if (planes > INT_MAX || pixels > INT_MAX || problem.element == Element::kDouble) return;
     if (!plan_geometry(problem.height, problem.width, planes, launcher.largest_shared_bytes(),
                        launcher.multiprocessors(), geometry_)) {
       return;
@@ -116,19 +116,18 @@ class MixRun {
   bool valid() const { return valid_; }
   int64_t work_bytes() const { return work_bytes_; }
 
-  template <class Io>
   int run() {
     if (const int error = prepare()) return error;
     for (int64_t first = 0; first < batch_.image_pairs(); first += chunk_) {
       const int64_t pairs = std::min(chunk_, batch_.image_pairs() - first);
       const int64_t images = std::min(2 * pairs, problem_.images - 2 * first);
       const int64_t channels = problem_.channels;
-      const auto amplitude = spectra<Io>(problem_.amplitude, Slots::kPairs, amplitude_, channels, first, pairs);
+      const auto amplitude = spectra(problem_.amplitude, Slots::kPairs, amplitude_, channels, first, pairs);
       if (const int error = transform_slots<-1>(launcher_, amplitude)) return error;
-      const auto phase = spectra<Io>(problem_.phase, Slots::kSingles, phase_, channels, 2 * first, images);
+      const auto phase = spectra(problem_.phase, Slots::kSingles, phase_, channels, 2 * first, images);
       if (const int error = transform_slots<-1>(launcher_, phase)) return error;
       if (const int error = mix(pairs, images)) return error;
-      const auto result = spectra<Io>(problem_.y, Slots::kPairs, phase_, 2 * channels, first, pairs);
+      const auto result = spectra(problem_.y, Slots::kPairs, phase_, 2 * channels, first, pairs);
       if (const int error = transform_slots<1>(launcher_, result)) return error;
     }
     return 0;
@@ -146,10 +145,9 @@ class MixRun {
   }
 
   // `first` and `count` in groups of as many slots as there are channels.
-  template <class Io>
-  SpectraArguments<Io> spectra(const void* images, Slots slots, Complex<float>* memory, int64_t stride, int64_t first,
-                               int64_t count) const {
-    return {.images = static_cast<Io*>(const_cast<void*>(images)),
+  SpectraArguments spectra(const void* images, Slots slots, Complex<float>* memory, int64_t stride, int64_t first,
+                           int64_t count) const {
+    return {.images = {const_cast<void*>(images), problem_.element},
             .batch = batch_,
             .slots = slots,
             .geometry = geometry_,
@@ -205,16 +203,7 @@ int run_mix(const Launcher& launcher, const MixAmplitudePhase& problem) {
   if (problem.over_channels && problem.channels > kMostMixedChannels) return kInvalid;
   MixRun<Launcher> mix(launcher, problem);
   if (!mix.valid()) return kInvalid;
-  switch (problem.element) {
-    case Element::kFloat:
-      return mix.template run<float>();
-    case Element::kHalf:
-      return mix.template run<Half>();
-    case Element::kBFloat16:
-      return mix.template run<BFloat16>();
-    default:
-      return kInvalid;
-  }
+  return mix.run();
 }
 
 }  // namespace freqops::cuda

@@ -88,7 +88,7 @@ class CorrelationRun {
   CorrelationRun(const Launcher& launcher, const SpectralCorrelation& problem)
       : launcher_(launcher), problem_(problem), batch_{problem.images, static_cast<uint32_t>(problem.channels)} {
     const int64_t pairs = batch_.pairs(), pixels = int64_t{problem.height} * problem.width;
-    if (pairs > INT_MAX || pixels > INT_MAX) return;
+    if (pairs > INT_MAX || pixels > INT_MAX || problem.element == Element::kDouble) return;
     if (!plan_geometry(problem.height, problem.width, pairs, launcher.largest_shared_bytes(),
                        launcher.multiprocessors(), geometry_)) {
       return;
@@ -110,7 +110,6 @@ class CorrelationRun {
   bool valid() const { return valid_; }
   int64_t work_bytes() const { return work_bytes_; }
 
-  template <class Io>
   int run() {
     if (const int error = fill_line_tables(launcher_, geometry_.columns.plan, geometry_.rows.plan, tables_)) {
       return error;
@@ -119,8 +118,8 @@ class CorrelationRun {
     if (const int error = launcher_.fill_zero(sums_, sums_size() * int64_t{sizeof(Complex<float>)})) return error;
     for (int64_t first = 0; first < batch_.image_pairs(); first += chunk_) {
       const int64_t pairs = std::min(chunk_, batch_.image_pairs() - first);
-      if (const int error = transform<Io>(problem_.x, first, pairs, x_)) return error;
-      if (const int error = transform<Io>(problem_.g, first, pairs, g_)) return error;
+      if (const int error = transform(problem_.x, first, pairs, x_)) return error;
+      if (const int error = transform(problem_.g, first, pairs, g_)) return error;
       const CorrelationArguments arguments{x_, g_, sums_, pairs, problem_.channels, geometry_.pixels(), slices_};
       if (const int error =
               launcher_.template run<AccumulateCorrelation>(AccumulateCorrelation::blocks(arguments), 0, arguments)) {
@@ -133,18 +132,17 @@ class CorrelationRun {
  private:
   int64_t sums_size() const { return slices_ * problem_.channels * int64_t{geometry_.pixels()}; }
 
-  template <class Io>
   int transform(const void* images, int64_t first_pair, int64_t pairs, Complex<float>* spectra) {
     const int64_t channels = problem_.channels;
-    return transform_slots<-1>(launcher_, SpectraArguments<Io>{.images = static_cast<Io*>(const_cast<void*>(images)),
-                                                               .batch = batch_,
-                                                               .slots = Slots::kPairs,
-                                                               .geometry = geometry_,
-                                                               .spectra = spectra,
-                                                               .spectra_stride = channels,
-                                                               .first = first_pair * channels,
-                                                               .count = pairs * channels,
-                                                               .poisoned = nullptr});
+    return transform_slots<-1>(launcher_, SpectraArguments{.images = {const_cast<void*>(images), problem_.element},
+                                                           .batch = batch_,
+                                                           .slots = Slots::kPairs,
+                                                           .geometry = geometry_,
+                                                           .spectra = spectra,
+                                                           .spectra_stride = channels,
+                                                           .first = first_pair * channels,
+                                                           .count = pairs * channels,
+                                                           .poisoned = nullptr});
   }
   int finish() {
     const FinishCorrelation::Arguments arguments{sums_,
@@ -178,16 +176,7 @@ template <class Launcher>
 int run_correlation(const Launcher& launcher, const SpectralCorrelation& problem) {
   CorrelationRun<Launcher> correlation(launcher, problem);
   if (!correlation.valid()) return kInvalid;
-  switch (problem.element) {
-    case Element::kFloat:
-      return correlation.template run<float>();
-    case Element::kHalf:
-      return correlation.template run<Half>();
-    case Element::kBFloat16:
-      return correlation.template run<BFloat16>();
-    default:
-      return kInvalid;
-  }
+  return correlation.run();
 }
 
 }  // namespace freqops::cuda

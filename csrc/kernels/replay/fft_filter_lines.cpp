@@ -4,7 +4,5 @@
 
 namespace freqops::cuda {
 template int64_t lines_work_bytes(const HostLauncher&, const FilterShape&);
-template int run_lines_filter<HostLauncher, float>(const HostLauncher&, const FilterProblem&);
-template int run_lines_filter<HostLauncher, Half>(const HostLauncher&, const FilterProblem&);
-template int run_lines_filter<HostLauncher, BFloat16>(const HostLauncher&, const FilterProblem&);
+template int run_lines_filter(const HostLauncher&, const FilterProblem&);
 }  // namespace freqops::cuda

@@ -2,6 +2,7 @@
 
 #include "host_launcher.h"
 
-FREQOPS_INSTANTIATE_SPECTRA(HostLauncher, float)
-FREQOPS_INSTANTIATE_SPECTRA(HostLauncher, freqops::Half)
-FREQOPS_INSTANTIATE_SPECTRA(HostLauncher, freqops::BFloat16)
+namespace freqops::cuda {
+template int transform_slots<-1>(const HostLauncher&, const SpectraArguments&);
+template int transform_slots<1>(const HostLauncher&, const SpectraArguments&);
+}  // namespace freqops::cuda
