@@ -8,9 +8,12 @@
 #   make build   the libraries only, incrementally         make style   ruff, mypy, clang-format: checks, no changes
 #   make format  lets ruff and clang-format rewrite        make asan    small and odd sizes under AddressSanitizer
 #   make bench   the benchmarks                            make clean   everything built (distclean: .venv as well)
+#   make gpu     all there is to see on a GPU machine: build, tests, sanitizers, times; with PYTHON's own torch
+#   make archs   the CUDA library for every architecture, and what its compiler says about registers and spills
 #
 # Overridable: PYTHON=python3.12, TORCH=torch==2.11.0, VENV_FLAGS=--system-site-packages (uses the torch of PYTHON),
-# PYTEST_FLAGS="-k fft_filter", DEMO_FLAGS="--cutoffs 4,8"; environment: FREQOPS_CUDA=0|1, FREQOPS_CUDA_ARCHS=90.
+# PYTEST_FLAGS="-k fft_filter", DEMO_FLAGS="--cutoffs 4,8", GPU_FLAGS="--sizes 56,224"; environment: FREQOPS_CUDA=0|1,
+# FREQOPS_CUDA_ARCHS=90.
 
 PYTHON ?= python3
 VENV ?= .venv
@@ -23,12 +26,13 @@ DEMO_OUT ?= demo-output
 DEMO_FLAGS ?=
 PYTEST_FLAGS ?=
 BENCH_FLAGS ?=
+GPU_FLAGS ?=
 
 BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet --quiet
 CXX_FILES = $(shell find csrc -name '*.cpp' -o -name '*.h' -o -name '*.cu' -o -name '*.cuh')
 
-.PHONY: help build demo test style format asan bench clean distclean
+.PHONY: help build demo test style format asan archs bench gpu clean distclean
 .DEFAULT_GOAL := help
 
 help:
@@ -93,26 +97,51 @@ format: $(VENV)/.made-install
 	$(BIN)/ruff format .
 	$(BIN)/clang-format -i $(CXX_FILES)
 
-# A second build, instrumented, with the package's Python files linked beside its libraries. The sanitizer has to be
-# the first library of the process, and python itself does not bring libstdc++, whose throw it intercepts. Each
-# level of the CPU kernels is a program of its own, so each is run.
+# Another build in a folder of its own: the package's Python files are linked beside its libraries.
+LINK_PYTHON = for entry in freqops/*; do case $$entry in *.so) ;; *) ln -sfn "$(CURDIR)/$$entry" $(1)/freqops/ ;; esac; done
+CMAKE = PATH="$(abspath $(BIN)):$$PATH" cmake
+
+# Instrumented. The sanitizer has to be the first library of the process, and python itself does not bring libstdc++,
+# whose throw it intercepts. Each level of the CPU kernels is a program of its own, so each is run, all at once.
 CPU_LEVELS = from freqops import _C; all = _C.cpu_levels(); print(*all[: all.index(_C.cpu_level()) + 1])
 ASAN_PRELOAD = $(shell $(CXX) -print-file-name=libasan.so) $(shell $(CXX) -print-file-name=libstdc++.so)
 asan: $(VENV)/.made-models build
 	@echo "== sanitizer build"
-	@PATH="$(abspath $(BIN)):$$PATH" cmake -S . -B build/asan -G Ninja -DFREQOPS_SANITIZE=ON \
+	@$(CMAKE) -S . -B build/asan -G Ninja -DFREQOPS_SANITIZE=ON \
 		-DPython_EXECUTABLE=$(abspath $(BIN))/python > build/asan.log || { cat build/asan.log; exit 1; }
-	@PATH="$(abspath $(BIN)):$$PATH" cmake --build build/asan
-	@for entry in freqops/*; do case $$entry in *.so) ;; *) ln -sfn "$(CURDIR)/$$entry" build/asan/freqops/ ;; esac; done
-	@for level in $$($(BIN)/python -c '$(CPU_LEVELS)'); do \
-		echo "== sanitizer, $$level"; \
+	@$(CMAKE) --build build/asan
+	@$(call LINK_PYTHON,build/asan)
+	@levels=$$($(BIN)/python -c '$(CPU_LEVELS)') && [ -n "$$levels" ] || exit 1; \
+	echo "== sanitizer: $$levels"; \
+	runs=; trap 'kill $$runs' INT TERM; \
+	for level in $$levels; do \
 		FREQOPS_CPU=$$level PYTHONPATH=build/asan LD_PRELOAD="$(ASAN_PRELOAD)" ASAN_OPTIONS=detect_leaks=0 \
-		UBSAN_OPTIONS=print_stacktrace=1 $(BIN)/pytest -q -m sanitizer -p no:cacheprovider || exit 1; \
-	done
+		UBSAN_OPTIONS=print_stacktrace=1 $(BIN)/pytest -q -m sanitizer -p no:cacheprovider \
+			> build/asan/$$level.log 2>&1 & runs="$$runs $$!"; \
+	done; \
+	status=0; for run in $$runs; do wait $$run || status=1; done; \
+	for level in $$levels; do echo "-- $$level"; \
+		if [ $$status = 0 ]; then tail -n 1 build/asan/$$level.log; else cat build/asan/$$level.log; fi; \
+	done; exit $$status
+
+# What a release is built for; not every day's business, as each architecture takes its minutes.
+ARCHS = 80;86;89;90;100;120
+archs: $(VENV)/.made-models build
+	@echo "== CUDA library for $(ARCHS)"
+	@$(CMAKE) -S . -B build/archs -G Ninja -DFREQOPS_CUDA=1 "-DFREQOPS_CUDA_ARCHS=$(ARCHS)" \
+		-DFREQOPS_OUTPUT_DIR=$(CURDIR)/build/archs/freqops -DPython_EXECUTABLE=$(abspath $(BIN))/python \
+		> build/archs.log || { cat build/archs.log; exit 1; }
+	@$(CMAKE) --build build/archs
+	@$(call LINK_PYTHON,build/archs)
+	@PYTHONPATH=build/archs $(BIN)/pytest -q tests/kernels/test_cuda_build.py tests/kernels/test_cuda_sass.py
 
 bench: $(VENV)/.made-bench build
 	@echo "== benchmarks"
 	@$(BIN)/python benchmarks/run.py $(BENCH_FLAGS)
+
+# Nothing is installed or downloaded: such a machine may have no network.
+gpu:
+	@$(PYTHON) benchmarks/gpu.py $(GPU_FLAGS)
 
 clean:
 	rm -rf build dist *.egg-info freqops/*.so $(DEMO_OUT) .pytest_cache .mypy_cache .ruff_cache .hypothesis

@@ -31,17 +31,44 @@ class Contender:
 
 @dataclass(frozen=True)
 class Timing:
-    """What a contender's calls took, in milliseconds."""
+    """What a contender's calls took, in milliseconds.
+
+    Attributes:
+        minimum: what the code can do.
+        median: what a user of this machine got.
+        spread: from the first quartile to the third.
+        samples: number of calls.
+    """
 
     minimum: float
     median: float
+    spread: float
     samples: int
 
 
+# (contender, untimed, calls): the seconds of each of `calls` calls, made after `untimed` others.
+Clock = Callable[[Contender, int, int], list[float]]
+
+
+def wall_clock(contender: Contender, untimed: int, calls: int) -> list[float]:
+    """For what is done when its call returns."""
+    times = []
+    for _ in range(untimed + calls):
+        start = time.perf_counter()
+        # Letting go of the result belongs to the price: large ones go back to the system.
+        consume(contender.run())
+        times.append(time.perf_counter() - start)
+    return times[untimed:]
+
+
 def interleave(
-    contenders: Sequence[Contender], *, seconds: float, least_rounds: int = 5
+    contenders: Sequence[Contender],
+    *,
+    seconds: float,
+    least_rounds: int = 5,
+    clock: Clock = wall_clock,
 ) -> dict[str, Timing]:
-    """Each contender's minimum and median over rounds in which all take a turn, in random order.
+    """Each contender's times over rounds in which all take a turn, in random order.
 
     A turn of a short operation is several calls after one that is not timed: every contender is
     seen in its steady state, with its own data and code in the caches, not its predecessor's.
@@ -50,11 +77,12 @@ def interleave(
         contenders: what to time.
         seconds: about how long the rounds may take together.
         least_rounds: rounds that are made even where they take longer.
+        clock: what takes the time.
 
     Returns:
         The timing by contender's name.
     """
-    costs = {contender.name: _cost(contender) for contender in contenders}
+    costs = {contender.name: _cost(contender, clock) for contender in contenders}
     rounds = _rounds(costs, seconds, least_rounds)
     order = list(contenders)
     shuffle = random.Random(0).shuffle
@@ -64,11 +92,15 @@ def interleave(
         for contender in order:
             cost = costs[contender.name]
             if cost <= _SLOW or index < _SLOW_ROUNDS:
-                times[contender.name] += _turn(contender, cost)
-    return {
-        name: Timing(min(values) * 1e3, statistics.median(values) * 1e3, len(values))
-        for name, values in times.items()
-    }
+                untimed = 1 if cost < 10 * _WHOLE_TURN else 0
+                times[contender.name] += clock(contender, untimed, _calls(cost))
+    return {name: _timing(values) for name, values in times.items()}
+
+
+def _timing(seconds: Sequence[float]) -> Timing:
+    values = [1e3 * value for value in seconds]
+    first, median, third = statistics.quantiles(values, n=4, method="inclusive")
+    return Timing(min(values), median, third - first, len(values))
 
 
 def check_agreement(contenders: Sequence[Contender], tolerance: float) -> None:
@@ -89,11 +121,11 @@ def check_agreement(contenders: Sequence[Contender], tolerance: float) -> None:
         assert error <= tolerance, f"{other.name} and {first.name} differ by {error:.1e}"
 
 
-def _cost(contender: Contender) -> float:
+def _cost(contender: Contender, clock: Clock) -> float:
     """Seconds a call takes, after warming up."""
-    (cost,) = _timed(contender, 1)
+    (cost,) = clock(contender, 0, 1)
     if cost < _SLOW:
-        cost = min(_timed(contender, 2))
+        cost = min(clock(contender, 0, 2))
     return cost
 
 
@@ -104,22 +136,6 @@ def _rounds(costs: dict[str, float], seconds: float, least: int) -> int:
 
 def _calls(cost: float) -> int:
     return max(1, min(_MOST_CALLS, math.ceil(_WHOLE_TURN / cost)))
-
-
-def _turn(contender: Contender, cost: float) -> list[float]:
-    if cost < 10 * _WHOLE_TURN:
-        _timed(contender, 1)
-    return _timed(contender, _calls(cost))
-
-
-def _timed(contender: Contender, calls: int) -> list[float]:
-    times = []
-    for _ in range(calls):
-        start = time.perf_counter()
-        # Letting go of the result belongs to the price: large ones go back to the system.
-        consume(contender.run())
-        times.append(time.perf_counter() - start)
-    return times
 
 
 def consume(result: Any) -> None:

@@ -41,7 +41,8 @@ def measure(environment: Mapping[str, str], threads: int) -> list[dict[str, Any]
 
 def _growth(name: str, threads: int) -> int:
     import torch
-    from peers import ducc0_filter, scipy_filter, torch_filter, torch_filter_in_place
+    from compositions import torch_filter, torch_filter_in_place
+    from peers import ducc0_filter, scipy_filter
 
     import freqops
 

@@ -1,9 +1,8 @@
-"""What others offer for the same result, each at its best: threads, no needless temporaries."""
+"""What other libraries offer for the same result, each at its best: threads, no temporaries."""
 
 from __future__ import annotations
 
-import math
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable
 from typing import Any
 
 import ducc0
@@ -14,36 +13,6 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 Array = NDArray[Any]
-
-
-def torch_filter(x: Tensor, response: Tensor, dims: int = 2) -> Tensor:
-    """The composition as it is usually written."""
-    axes = tuple(range(-dims, 0))
-    spectrum = torch.fft.rfftn(x, dim=axes)
-    filtered: Tensor = torch.fft.irfftn(spectrum * response, s=x.shape[-dims:], dim=axes)
-    return filtered
-
-
-def torch_filter_in_place(x: Tensor, response: Tensor, dims: int = 2) -> Tensor:
-    """The same with one temporary less."""
-    axes = tuple(range(-dims, 0))
-    spectrum = torch.fft.rfftn(x, dim=axes).mul_(response)
-    filtered: Tensor = torch.fft.irfftn(spectrum, s=x.shape[-dims:], dim=axes)
-    return filtered
-
-
-def torch_filter_in_float(x: Tensor, response: Tensor) -> Tensor:
-    """For half types, whose FFT torch does not have on the CPU."""
-    return torch_filter_in_place(x.float(), response).to(x.dtype)
-
-
-def torch_low_pass(x: Tensor, response: Tensor, radius: float) -> Tensor:
-    """By axis, so that columns at or above the radius are neither transformed nor multiplied."""
-    columns = min(math.ceil(radius), response.shape[-1])
-    spectrum = torch.fft.fft(torch.fft.rfft(x)[..., :columns], dim=-2)
-    spectrum.mul_(response[:, :columns])
-    filtered: Tensor = torch.fft.irfft(torch.fft.ifft(spectrum, dim=-2), n=x.shape[-1])
-    return filtered
 
 
 def scipy_filter(x: Tensor, response: Tensor, dims: int = 2) -> Tensor:
@@ -80,21 +49,6 @@ def ducc0_filter(x: Tensor, response: Tensor, dims: int = 2) -> Callable[[], Ten
         return torch.from_numpy(target)
 
     return run
-
-
-def torch_low_high(x: Tensor, masks: Sequence[Tensor]) -> Iterator[tuple[Tensor, Tensor]]:
-    """(low, high) per mask, a transform forward and back for each mask."""
-    for mask in masks:
-        low = torch_filter_in_place(x, mask)
-        yield low, x - low
-
-
-def torch_low_high_sharing(x: Tensor, masks: Sequence[Tensor]) -> Iterator[tuple[Tensor, Tensor]]:
-    """(low, high) per mask from one forward transform."""
-    spectrum = torch.fft.rfft2(x)
-    for mask in masks:
-        low = torch.fft.irfft2(spectrum * mask, s=x.shape[-2:])
-        yield low, x - low
 
 
 def radial_mask(size: int, radius: float) -> Array:

@@ -15,9 +15,27 @@ from torch.utils._pytree import tree_leaves, tree_map_only
 
 from freqops import _C, ops
 from freqops._libraries import CUDA
-from freqops.ops import _composition
+from freqops.ops import _cuda
+from freqops.ops._responses import CACHE
 
 _BANK = ("fft_filter", "filter_bank", "filter_bank_adjoint", "low_high", "split_bands")
+
+# By the filter's forms (csrc/kernels/cuda/fft_filter.h) and the other ops.
+_CUDA_KERNELS = {
+    "plane": "two planes at a time, as real and imaginary part, stay in shared memory of one block",
+    "even_odd": "a plane, its even and odd columns as real and imaginary part, stays in the shared "
+    "memory of one block or of a cluster of blocks",
+    "lines": "planned at run time for this size: planes stay in shared memory where they fit, else "
+    "rows, columns and rows are transformed by a kernel each, in chunks that fit the L2 cache",
+    "spectral_correlation": "transforms to and from spectra that stay in the L2 cache, in chunks",
+    "mix_amplitude_phase": "transforms to and from spectra that stay in the L2 cache, in chunks",
+}
+_CUDA_REMARKS = {
+    "filter_bank_adjoint": "one filter per response, summed in float32",
+    "split_bands": "a bank, then torch takes its sum from x",
+}
+_KEPT_TABLE = "the response's table is kept for calls to come: freqops built the response itself"
+_NEW_TABLE = "the response's table is filled in every call: the response may have changed"
 
 
 @dataclass(frozen=True)
@@ -45,8 +63,18 @@ class Explanation:
 class _Call:
     name: str
     x: Tensor  # on the meta device: shape, strides and dtype only
-    response: Tensor | None
-    dims: int
+    response: Tensor | None = None
+    dims: int = 2
+    kept_response: bool = False  # built by freqops, for calls to come as well
+    over_channels: bool = False
+
+
+def _call(name: str, args: tuple[Any, ...]) -> _Call:
+    if name in _BANK:
+        return _Call(name, args[0], args[1], int(args[-1]), CACHE.holds(args[1]))
+    if name == "mix_amplitude_phase":
+        return _Call(name, args[0], over_channels=args[-1])
+    return _Call(name, args[0], dims=args[-1])
 
 
 class _Recorder(TorchDispatchMode):  # type: ignore[no-untyped-call]
@@ -60,10 +88,7 @@ class _Recorder(TorchDispatchMode):  # type: ignore[no-untyped-call]
         self, func: Any, types: Any, args: tuple[Any, ...] = (), kwargs: Any = None
     ) -> Any:
         if func.namespace == "freqops":
-            name = func._schema.name.removeprefix("freqops::")
-            spectral = name in _BANK
-            dims = int(args[-1]) if spectral else 2
-            self.calls.append(_Call(name, args[0], args[1] if spectral else None, dims))
+            self.calls.append(_call(func._schema.name.removeprefix("freqops::"), args))
         return func(*args, **(kwargs or {}))
 
 
@@ -133,7 +158,7 @@ def _recorded(function: Callable[..., Any], args: Any, kwargs: Any) -> list[_Cal
 
 def _described(call: _Call, device: torch.device) -> tuple[str, list[str]]:
     if device.type == "cuda":
-        kernel, why = _on_cuda(call)
+        kernel, why = _on_cuda(call, device)
     elif device.type == "cpu":
         kernel, why = _on_cpu(call)
     else:
@@ -177,16 +202,30 @@ def _one_stride_leads(x: Tensor, dims: int) -> bool:
     )
 
 
-def _on_cuda(call: _Call) -> tuple[str, list[str]]:
-    if call.name != "fft_filter":
-        return "torch.fft composition", [f"{call.name} has no CUDA kernel of its own yet"]
-    reason = _composition.why_composition(call.x, call.dims)
-    if reason is not None:
-        return "torch.fft composition", [reason, f"CUDA library: {CUDA.reason}"]
-    why = ["a plane is transformed, filtered and transformed back in shared memory"]
+def _on_cuda(call: _Call, device: torch.device) -> tuple[str, list[str]]:
+    kernels = _cuda.KERNELS
+    if kernels is None:
+        why = ["the library of CUDA kernels is not loaded (see `freqops info`)"]
+        return "torch.fft composition", [*why, f"CUDA library: {CUDA.reason}"]
+    x = call.x[0] if call.name == "filter_bank_adjoint" else call.x
+    form = ""
+    if call.name in _BANK:
+        form = kernels.form(x, call.dims, device)
+        taken = form != "none"
+    elif call.name == "mix_amplitude_phase":
+        taken = kernels.mixes(x, call.over_channels, device)
+    else:
+        taken = kernels.correlates(x, call.dims, device)
+    if not taken:
+        return "torch.fft composition", [kernels.why_not(x, call.dims, call.over_channels)]
+    why = [_CUDA_KERNELS[form or call.name]]
+    if form:
+        why.append(_KEPT_TABLE if call.kept_response else _NEW_TABLE)
+    if call.name in _CUDA_REMARKS:
+        why.append(_CUDA_REMARKS[call.name])
     if not call.x.is_contiguous():
         why.append(f"x is copied first: it is not contiguous, strides {list(call.x.stride())}")
-    return "fused plane kernel", why
+    return f"fused CUDA kernel, {form} form" if form else "CUDA kernels", why
 
 
 def _name(dtype: torch.dtype) -> str:

@@ -69,10 +69,7 @@ def _seed() -> None:
     torch.manual_seed(0)
 
 
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    if torch.cuda.is_available():
-        return
-    skip = pytest.mark.skip(reason="needs a CUDA device")
-    for item in items:
-        if item.get_closest_marker("cuda"):
-            item.add_marker(skip)
+def pytest_runtest_setup(item: pytest.Item) -> None:
+    # Raised here, all of them are one line of the summary; as marks they would be one per test.
+    if item.get_closest_marker("cuda") and not torch.cuda.is_available():
+        pytest.skip("needs a CUDA device")

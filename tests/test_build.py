@@ -276,6 +276,34 @@ def test_cuda_undecided_without_toolkit(tmp_path: Path) -> None:
     assert "CUDA library 0" in result.stdout
 
 
+@pytest.mark.skipif(
+    shutil.which("nvcc") is None and not Path("/usr/local/cuda/bin/nvcc").exists(),
+    reason="nvcc is absent",
+)
+@pytest.mark.parametrize(
+    ("driver", "asked", "built", "ptx"),
+    [
+        ("exit 9", "", "90", "80"),
+        ("printf '9.0\\n8.6\\n9.0\\n'", "", "86;90", "90"),
+        ("printf '8.6\\n'", "120,80", "80;120", "120"),
+    ],
+    ids=["no GPU", "two kinds of GPU", "asked for"],
+)
+def test_cuda_architectures(tmp_path: Path, driver: str, asked: str, built: str, ptx: str) -> None:
+    """Those asked for, or this machine's, or one and code that every newer GPU can start from."""
+    program = tmp_path / "nvidia-smi"
+    program.write_text(f"#!/bin/sh\n{driver}\n")
+    program.chmod(0o755)
+    result = configure(
+        tmp_path, f"-DNVIDIA_SMI={program}", f"-DFREQOPS_CUDA_ARCHS={asked}", FREQOPS_CUDA="1"
+    )
+    assert result.returncode == 0, result.stderr
+    assert f"CUDA library 1 {built}\n" in result.stdout
+    commands = (tmp_path / "build" / "build.ninja").read_text()
+    compiled = set(re.findall(r",code=(\w+)", commands))
+    assert compiled == {*(f"sm_{arch}" for arch in built.split(";")), f"compute_{ptx}"}
+
+
 def test_cuda_setting_is_checked(tmp_path: Path) -> None:
     result = configure(tmp_path, FREQOPS_CUDA="yes")
     assert result.returncode != 0

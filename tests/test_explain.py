@@ -5,13 +5,15 @@ from typing import Any
 
 import pytest
 import torch
+from kernels.cuda_replay import ops
 from torch import nn
 from torch._subclasses import FakeTensorMode
 
 import freqops
 from freqops import _C
 from freqops.explain import Explanation
-from freqops.ops import _composition
+from freqops.ops import _cuda
+from freqops.ops._cuda import Kernels
 
 X = torch.randn(4, 3, 32, 20)
 K = torch.randn(32, 11)
@@ -102,45 +104,76 @@ def on_cuda(name: str, *arguments: Any) -> Explanation:
     return freqops.explain(name, *moved)
 
 
-class _Planes:
-    """Stands for the plane kernel of the CUDA library."""
-
-    def __init__(self, largest: int) -> None:
-        self.largest = largest
-
-    def supported(self, height: int, width: int) -> bool:
-        return max(height, width) <= self.largest
-
-
-def pretend(monkeypatch: pytest.MonkeyPatch, largest: int | None) -> None:
-    def kernel() -> Any:
-        return None if largest is None else (None, _Planes(largest).supported)
-
-    monkeypatch.setattr(_composition, "plane_kernel", kernel)
+@pytest.fixture
+def _library(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The host replay stands for the CUDA library, and for its device."""
+    kernels = Kernels(ops())
+    monkeypatch.setattr(kernels, "_answer", lambda question, _, *sizes: question(*sizes))
+    monkeypatch.setattr(_cuda, "KERNELS", kernels)
 
 
 def test_cuda_without_its_library(monkeypatch: pytest.MonkeyPatch) -> None:
-    pretend(monkeypatch, None)
+    monkeypatch.setattr(_cuda, "KERNELS", None)
     found = on_cuda("fft_filter2d", X, K)
     assert found.device == "cuda:0"
     assert found.kernel == "torch.fft composition"
     assert "not loaded" in found.reasons[0]
 
 
-def test_cuda_with_its_library(monkeypatch: pytest.MonkeyPatch) -> None:
-    pretend(monkeypatch, 64)
-    assert on_cuda("fft_filter2d", X, K).kernel == "fused plane kernel"
-    assert on_cuda("fft_filter2d", X.half(), K).kernel == "fused plane kernel"
+@pytest.mark.usefixtures("_library")
+def test_cuda_with_its_library() -> None:
+    images = torch.randn(4, 3, 32, 32)
+    for name, arguments, form in (
+        ("fft_filter2d", (images, torch.ones(32, 17)), "plane"),
+        ("fft_filter2d", (images.half(), torch.ones(32, 17)), "plane"),
+        ("filter_bank2d", (images, torch.ones(5, 32, 17)), "plane"),
+        ("low_high2d", (images, 0.2), "plane"),
+        ("split_bands2d", (images, [0.2]), "plane"),
+        ("fft_filter2d", (X, K), "lines"),
+        ("fft_filter1d", (X, K[0]), "lines"),
+        ("fft_filter2d", (torch.ones(331, 331), torch.ones(331, 166)), "lines"),
+    ):
+        found = on_cuda(name, *arguments)
+        assert found.kernel == f"fused CUDA kernel, {form} form", name
+
+
+@pytest.mark.usefixtures("_library")
+def test_cuda_library_says_what_it_leaves_to_torch() -> None:
     for name, arguments, reason in (
-        ("fft_filter2d", (X.double(), K), "float64"),
-        ("fft_filter1d", (X, K[0]), "two-dimensional"),
-        ("fft_filter2d", (torch.ones(80, 8), torch.ones(80, 5)), "planes of 80 x 8"),
-        ("filter_bank2d", (X, K[None]), "no CUDA kernel of its own"),
-        ("low_high2d", (X, 0.2), "no CUDA kernel of its own"),
+        ("fft_filter2d", (X.double(), K), "the kernels compute in float32, x is float64"),
+        ("fft_filter1d", (torch.ones(2**20), torch.ones(2**19 + 1)), "a line of planes of 1 x 104"),
+        ("mix_amplitude_phase2d", (X.double(), X.double()), "the kernels compute in float32"),
     ):
         found = on_cuda(name, *arguments)
         assert found.kernel == "torch.fft composition"
         assert reason in found.reasons[0]
+    with FakeTensorMode():
+        many = torch.empty(1, device="cuda").expand(2**31, 8, 8)
+    found = freqops.explain("fft_filter2d", many, torch.ones(8, 5))
+    assert found.kernel == "torch.fft composition"
+    assert "at most 2**31 - 1 planes" in found.reasons[0]
+
+
+@pytest.mark.usefixtures("_library")
+def test_cuda_library_says_whether_a_table_is_kept() -> None:
+    for name, arguments, kept in (
+        ("low_high2d", (X, 0.2), True),
+        ("split_bands2d", (X, [0.1, 0.2]), True),
+        ("low_high2d", (X, torch.tensor([0.2])), False),
+        ("fft_filter2d", (X, K), False),
+        ("filter_bank2d", (X, K[None]), False),
+    ):
+        table = on_cuda(name, *arguments).reasons[1]
+        assert table.startswith("the response's table is kept" if kept else "the response's table")
+        assert ("filled in every call" in table) is not kept
+
+
+@pytest.mark.usefixtures("_library")
+def test_cuda_library_says_where_a_copy_is_made() -> None:
+    with FakeTensorMode():
+        last = torch.empty(4, 3, 32, 32, device="cuda").to(memory_format=torch.channels_last)
+    found = freqops.explain("fft_filter2d", last, torch.ones(32, 17))
+    assert any(reason.startswith("x is copied first") for reason in found.reasons)
 
 
 def test_devices_without_kernels() -> None:

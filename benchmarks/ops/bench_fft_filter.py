@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
+import compositions
 import peers
 import pytest
 import torch
@@ -57,8 +58,8 @@ def filters(x: Tensor, response: Tensor, dims: int = 2) -> list[Contender]:
     return [
         Contender("freqops", lambda: ours(x, response), "ours"),
         Contender("freqops out=", lambda: ours(x, response, out=y), "ours"),
-        Contender("torch", lambda: peers.torch_filter(x, response, dims)),
-        Contender("torch in place", lambda: peers.torch_filter_in_place(x, response, dims)),
+        Contender("torch", lambda: compositions.torch_filter(x, response, dims)),
+        Contender("torch in place", lambda: compositions.torch_filter_in_place(x, response, dims)),
         Contender("scipy", lambda: peers.scipy_filter(x, response, dims)),
         Contender("ducc0", peers.ducc0_filter(x, response, dims)),
         Contender("copy", lambda: y.copy_(x), "floor"),
@@ -79,7 +80,7 @@ def bench_low_pass(compare: Compare, shape: tuple[int, ...], share: int) -> None
     x, radius = torch.rand(shape), shape[-1] / share
     response = low_pass(shape[-2:], radius, unit="bins")
     *contenders, floor = filters(x, response)
-    pruned = Contender("torch pruned", lambda: peers.torch_low_pass(x, response, radius))
+    pruned = Contender("torch pruned", lambda: compositions.torch_low_pass(x, response, radius))
     case = Case(
         f"fft_filter2d, float32, ideal low pass below H/{share}",
         sizes(x),
@@ -96,7 +97,7 @@ def bench_half_types(compare: Compare, shape: tuple[int, ...], dtype: torch.dtyp
     y = torch.empty_like(x)
     contenders = [
         Contender("freqops", lambda: freqops.fft_filter2d(x, response), "ours"),
-        Contender("torch via float32", lambda: peers.torch_filter_in_float(x, response)),
+        Contender("torch via float32", lambda: compositions.torch_filter_in_float(x, response)),
         Contender("copy", lambda: y.copy_(x), "floor"),
     ]
     label = f"{sizes(x)} {str(dtype).removeprefix('torch.')}"
@@ -112,13 +113,13 @@ def bench_channels_last(compare: Compare, shape: tuple[int, ...]) -> None:
     y = torch.empty_like(x)
 
     def in_layout() -> Tensor:
-        return peers.torch_filter_in_place(x, response).contiguous(memory_format=kept)
+        return compositions.torch_filter_in_place(x, response).contiguous(memory_format=kept)
 
     contenders = [
         Contender("freqops", lambda: freqops.fft_filter2d(x, response), "ours"),
         Contender("freqops out=", lambda: freqops.fft_filter2d(x, response, out=y), "ours"),
         Contender("torch, layout kept", in_layout),
-        Contender("torch, any layout", lambda: peers.torch_filter_in_place(x, response)),
+        Contender("torch, any layout", lambda: compositions.torch_filter_in_place(x, response)),
         Contender("copy", lambda: y.copy_(x), "floor"),
     ]
     compare(Case("fft_filter2d, float32, channels_last", sizes(x), contenders))
@@ -147,11 +148,11 @@ def gradients(x: Tensor, response: Tensor, *, in_place: bool) -> list[Contender]
 
     contenders = [
         Contender("freqops", lambda: both(freqops.fft_filter2d), "ours"),
-        Contender("torch", lambda: both(peers.torch_filter)),
+        Contender("torch", lambda: both(compositions.torch_filter)),
     ]
     if in_place:  # autograd forbids it where the response wants a gradient
         contenders.append(
-            Contender("torch in place", lambda: both(peers.torch_filter_in_place)),
+            Contender("torch in place", lambda: both(compositions.torch_filter_in_place)),
         )
     return [*contenders, Contender("copy", copy_twice, "floor")]
 

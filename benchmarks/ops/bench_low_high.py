@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 
+import compositions
 import peers
 import pytest
 import torch
@@ -42,7 +43,7 @@ def bench_low_high(compare: Compare, shape: tuple[int, ...]) -> None:
         Contender("freqops", lambda: freqops.low_high2d(x, radius, unit="bins"), "ours"),
         Contender(PUBLISHED, published),
         Contender("numpy, mask kept", lambda: peers.numpy_low_high(pixels, mask)),
-        Contender("torch", lambda: next(peers.torch_low_high(x, [half_mask]))),
+        Contender("torch", lambda: next(compositions.torch_low_high(x, [half_mask]))),
         Contender("copy", copy_twice, "floor"),
     ]
     goal = Goal(GOALS[shape], default=GOALS[shape], against=(PUBLISHED,))
@@ -79,8 +80,8 @@ def bench_sweep(compare: Compare) -> None:
     contenders = [
         Contender("freqops", as_the_sweep_does, "ours"),
         Contender("freqops, one call", in_one_call, "ours"),
-        Contender("torch sharing", lambda: peers.torch_low_high_sharing(x, masks)),
-        Contender("torch separate", lambda: peers.torch_low_high(x, masks)),
+        Contender("torch sharing", lambda: compositions.torch_low_high_sharing(x, masks)),
+        Contender("torch separate", lambda: compositions.torch_low_high(x, masks)),
         Contender(PUBLISHED, published),
         Contender("copy", copy_each, "floor"),
     ]

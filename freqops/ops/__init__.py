@@ -1,6 +1,6 @@
 """The operators, one word and one file each; importing registers fakes, derivatives and vmap."""
 
-from freqops.ops import _composition as _composition
+from freqops.ops import _cuda as _cuda
 from freqops.ops import spectral_correlation as spectral_correlation
 from freqops.ops.fft_filter import FFTFilter1d, FFTFilter2d, fft_filter1d, fft_filter2d
 from freqops.ops.filter_bank import filter_bank1d, filter_bank2d

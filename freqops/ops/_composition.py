@@ -1,43 +1,15 @@
-"""The ops as compositions of torch.fft, where no kernel of ours exists yet: on CUDA, all but one.
+"""The ops as compositions of torch.fft, where no kernel of ours takes a call on CUDA (_cuda.py).
 
-``fft_filter`` takes our plane kernel there when the CUDA library offers it for the size; the rest
-goes through cuFFT, with the DC and Nyquist columns made consistent before the inverse transform,
-whose result cuFFT would leave undefined otherwise. :func:`freqops.explain` says which runs and why.
+They go through cuFFT, with the DC and Nyquist columns made consistent before the inverse transform,
+whose result cuFFT would leave undefined otherwise. :func:`freqops.explain` says what runs and why.
 """
 
 from __future__ import annotations
-
-import functools
-from collections.abc import Callable
-from typing import Any
 
 import torch
 from torch import Tensor
 
 from freqops.ops._layout import compute_dtype, like_input, slabs_like_input
-
-
-@functools.cache
-def plane_kernel() -> tuple[Callable[..., Tensor], Callable[[int, int], bool]] | None:
-    """The plane kernel and the sizes it takes, where the CUDA library is loaded."""
-    if not hasattr(torch.ops.freqops, "fft_filter_plane"):
-        return None
-    return torch.ops.freqops.fft_filter_plane, torch.ops.freqops.fft_filter_plane_supported
-
-
-def why_composition(x: Tensor, dims: int) -> str | None:
-    """Why fft_filter on CUDA would not take the plane kernel; None where it would."""
-    kernel = plane_kernel()
-    if kernel is None:
-        return "the library of CUDA kernels is not loaded (see `freqops info`)"
-    if dims != 2:
-        return "the plane kernel is two-dimensional"
-    if x.dtype == torch.float64:
-        return "the plane kernel computes in float32, x is float64"
-    height, width = x.shape[-2:]
-    if not kernel[1](height, width):
-        return f"the plane kernel does not take planes of {height} x {width}"
-    return None
 
 
 def symmetrised(response: Tensor, imag: Tensor | None, width: int, dims: int) -> Tensor:
@@ -79,11 +51,8 @@ def fft_filter_out(
     x: Tensor, response: Tensor, imag: Tensor | None, dims: int, *, out: Tensor
 ) -> Tensor:
     """The op's overload that writes to ``out``."""
-    kernel = plane_kernel()
     if x.numel() == 0:
         return out
-    if kernel is not None and x.is_cuda and why_composition(x, dims) is None:
-        return out.copy_(kernel[0](x.contiguous(), response, imag))
     gain = symmetrised(response, imag, x.shape[-1], dims)
     return out.copy_(_image(_spectrum(x, dims) * gain, x.shape[-dims:]))
 
@@ -170,18 +139,3 @@ def mix_amplitude_phase(amplitude: Tensor, phase: Tensor, over_channels: bool) -
     spectrum = _spectrum(phase, dims)
     unit = torch.sgn(spectrum) + (spectrum == 0)
     return out.copy_(_image(_spectrum(amplitude, dims).abs() * unit, amplitude.shape[-dims:]))
-
-
-_KERNELS: dict[str, Callable[..., Any]] = {
-    "fft_filter": fft_filter,
-    "fft_filter.out": fft_filter_out,
-    "filter_bank": filter_bank,
-    "filter_bank_adjoint": filter_bank_adjoint,
-    "low_high": low_high,
-    "split_bands": split_bands,
-    "spectral_correlation": spectral_correlation,
-    "mix_amplitude_phase": mix_amplitude_phase,
-}
-_library = torch.library.Library("freqops", "FRAGMENT")  # type: ignore[no-untyped-call]
-for _name, _kernel in _KERNELS.items():
-    _library.impl(_name, _kernel, "CUDA")  # type: ignore[no-untyped-call]

@@ -1,87 +1,129 @@
-"""The CUDA kernels on the host: what build/libfreqops_replay.so offers, over torch CPU tensors."""
+"""The CUDA kernels on the host: the ops of build/libfreqops_replay.so, over torch CPU tensors.
+
+They are those of libfreqops_cuda.so, source for source, in the namespace ``freqops_replay``. What
+a kernel writes starts as NaN and lies between margins that the ops check (csrc/ops/cuda).
+"""
 
 import ctypes
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
 from functools import cache
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import torch
+from torch import Tensor
 
-LIBRARY = Path(__file__).parents[2] / "build" / "libfreqops_replay.so"
-ELEMENTS = {torch.float32: 0, torch.float16: 2, torch.bfloat16: 3}  # csrc/kernels/images.h
+LIBRARY = Path(
+    os.environ.get("FREQOPS_REPLAY_LIBRARY")
+    or Path(__file__).parents[2] / "build" / "libfreqops_replay.so"
+)
+FORMS = ("plane", "even_odd", "lines")  # csrc/kernels/cuda/fft_filter.h
+H200_SHARED_BYTES = 227 * 1024
 
 
-class PlanePlan(NamedTuple):
-    """A row of csrc/kernels/cuda/fft_filter_plane.cuh as it was compiled."""
+class Program(NamedTuple):
+    """A kernel compiled for a listed size, as csrc/kernels/replay/programs.cpp tells it."""
 
+    form: str
     height: int
     width: int
-    pairs: int
+    planes: int
     threads: int
     shared_bytes: int
     blocks_per_sm: int
+    cluster_blocks: int
 
 
 @cache
 def library() -> ctypes.CDLL:
     if not LIBRARY.exists():
         raise FileNotFoundError(f"{LIBRARY} is missing: run make build")
+    torch.ops.load_library(LIBRARY)
     return ctypes.CDLL(str(LIBRARY))
 
 
+def ops() -> Any:
+    library()
+    return torch.ops.freqops_replay
+
+
 @cache
-def plane_plans() -> tuple[PlanePlan, ...]:
-    question = library().freqops_replay_fft_filter_plane_plans
+def programs() -> tuple[Program, ...]:
+    question = library().freqops_replay_programs
     count = question(None, 0)
-    fields = len(PlanePlan._fields)
+    fields = len(Program._fields)
     rows = (ctypes.c_int * (fields * count))()
     question(rows, count)
-    return tuple(PlanePlan(*rows[i * fields : (i + 1) * fields]) for i in range(count))
+    return tuple(
+        Program(FORMS[rows[i]], *rows[i + 1 : i + fields]) for i in range(0, fields * count, fields)
+    )
 
 
-def _inside_margins(tensor: torch.Tensor, margin: int) -> torch.Tensor:
+@contextmanager
+def device(
+    *, backwards: bool = False, shared_bytes: int = H200_SHARED_BYTES, clusters: bool = True
+) -> Iterator[None]:
+    """Until the end of the block, plays another device than an H200 in order.
+
+    Args:
+        backwards: blocks and threads run from the last to the first.
+        shared_bytes: what a block can be granted.
+        clusters: whether blocks can form clusters.
+    """
+    library().freqops_replay_set_options(int(backwards), shared_bytes, int(clusters))
+    try:
+        yield
+    finally:
+        library().freqops_replay_set_options(0, H200_SHARED_BYTES, 1)
+
+
+def takes(form: str, height: int, width: int) -> bool:
+    answer: bool = ops().fft_filter_form_takes(form, height, width)
+    return answer
+
+
+def _inside_margins(tensor: Tensor) -> Tensor:
     """A contiguous copy between NaN: what is read beside it shows in the result."""
+    margin = max(1024, tensor.shape[-2] * tensor.shape[-1])
+    margin += -margin % 16  # the copy stays aligned, as tensors mostly are
     buffer = torch.full((tensor.numel() + 2 * margin,), float("nan"), dtype=tensor.dtype)
     inside = buffer[margin : margin + tensor.numel()].view(tensor.shape)
     return inside.copy_(tensor)
 
 
-def fft_filter_plane(
-    x: torch.Tensor,
-    real: torch.Tensor,
-    imag: torch.Tensor | None = None,
+def filtered(
+    form: str,
+    x: Tensor,
+    real: Tensor,
+    imag: Tensor | None = None,
     *,
+    bank: bool = False,
+    high: bool = False,
     backwards: bool = False,
-) -> torch.Tensor:
-    """The op of the same name, replayed. Nothing beside its tensors may be read or written.
+) -> tuple[Tensor, ...]:
+    """Planes through a form of the kernel, table included.
 
     Args:
+        form: one of FORMS.
         x: [..., H, W], float32, float16 or bfloat16.
-        real: [H, W // 2 + 1] or [C, H, W // 2 + 1], float32.
+        real: [H, W // 2 + 1], [C, ...], or with `bank` [R, ...] or [R, C, ...]; float32.
         imag: the same shape or None.
+        bank: whether the first axis of `real` counts responses.
+        high: whether x - y is wanted as well.
         backwards: run blocks and threads from the last to the first.
+
+    Returns:
+        (y,) or (y, high), each of x's shape, with `bank` behind an axis R.
     """
-    height, width = x.shape[-2:]
-    channels = real.shape[0] if real.dim() == 3 else 1
-    margin = height * width
-    x, real = _inside_margins(x, margin), _inside_margins(real, margin)
-    imag = None if imag is None else _inside_margins(imag, margin)
-    buffer = torch.full((x.numel() + 2 * margin,), float("nan"), dtype=x.dtype)
-    y = buffer[margin : margin + x.numel()]
-    status = library().freqops_replay_fft_filter_plane(
-        ELEMENTS[x.dtype],
-        ctypes.c_void_p(x.data_ptr()),
-        ctypes.c_void_p(y.data_ptr()),
-        ctypes.c_void_p(real.data_ptr()),
-        ctypes.c_void_p(None if imag is None else imag.data_ptr()),
-        ctypes.c_int64(x.numel() // (height * width * channels)),
-        ctypes.c_int64(channels),
-        height,
-        width,
-        int(backwards),
-    )
-    if status != 0:
-        raise ValueError(f"no plane plan for {height}x{width}")
-    outside = torch.cat([buffer[:margin], buffer[margin + x.numel() :]])
-    assert outside.isnan().all(), "the kernel wrote outside its output"
-    return y.view(x.shape)
+    x, real = _inside_margins(x), _inside_margins(real)
+    imag = None if imag is None else _inside_margins(imag)
+    responses = real.shape[0] if bank else 1
+    channels = real.shape[-3] if real.dim() == 3 + bank else 0
+    with device(backwards=backwards):
+        table = _inside_margins(ops().fft_filter_table(real, imag, form, x.shape[-1])[None])[0]
+        results = ops().fft_filter_planes(
+            x, table, form, responses, channels, imag is not None, high
+        )
+    return tuple(result if bank else result[0] for result in results)

@@ -1,80 +1,225 @@
-"""The CUDA kernels on a GPU, against float64; what only a device can show."""
+"""The CUDA kernels on a GPU: numbers against float64, and what only a device can show."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
 
 import pytest
 import torch
-from kernels.test_cuda_replay import SIZES, TOLERANCE, draw_images, draw_response
+from kernels.cuda_replay import FORMS
+from kernels.test_cuda_replay import (
+    EVERY_CASE,
+    FEW_CASES,
+    LARGE,
+    SIZES,
+    TOLERANCE,
+    Case,
+    draw_images,
+    draw_response,
+    expected,
+    relative_error,
+)
+from torch import Tensor
 
-import freqops  # noqa: F401  (registers the ops)
+import freqops
+from freqops import reference
 
 pytestmark = pytest.mark.cuda
 
-
-def skip_if_unsupported(size: int) -> None:
-    if not torch.ops.freqops.fft_filter_plane_supported(size, size):
-        pytest.skip(f"{size}x{size} does not fit the shared memory of this device")
-
-
-def expected(x: torch.Tensor, real: torch.Tensor, imag: torch.Tensor | None = None) -> torch.Tensor:
-    """On the CPU: cuFFT leaves open what a response without Hermitian DC column means."""
-    response = real.double() if imag is None else torch.complex(real.double(), imag.double())
-    spectrum = torch.fft.rfft2(x.double().cpu())
-    return torch.fft.irfft2(response.cpu() * spectrum, s=x.shape[-2:])
+OPS = torch.ops.freqops
+CHANNELS = 3
+# A plane in one block of each form, one spread over a cluster, one over several kernels.
+SOME = [(7, 7), (28, 28), (56, 56), (60, 61), (112, 112), (224, 224), (256, 256), (299, 299)]
+some_sizes = pytest.mark.parametrize(("height", "width"), SOME)
 
 
-@pytest.mark.parametrize("size", SIZES)
-@pytest.mark.parametrize("dtype", TOLERANCE)
-@pytest.mark.parametrize("with_imag", [False, True], ids=["real", "complex"])
-@pytest.mark.parametrize("per_channel", [False, True], ids=["shared", "per_channel"])
-def test_matches_float64(size: int, dtype: torch.dtype, with_imag: bool, per_channel: bool) -> None:
-    skip_if_unsupported(size)
-    shape = (3, size, size // 2 + 1) if per_channel else (size, size // 2 + 1)
-    real = draw_response(*shape).cuda()
-    imag = draw_response(*shape, seed=2).cuda() if with_imag else None
-    for images in (1, 66, 131):
-        x = draw_images(images, 3, size, size).to(dtype).cuda()
-        y = torch.ops.freqops.fft_filter_plane(x, real, imag)
-        again = torch.ops.freqops.fft_filter_plane(x, real, imag)
-        reference = expected(x, real, imag)
-        error = (y.double().cpu() - reference).norm() / reference.norm()
-        assert error < TOLERANCE[dtype]
-        assert torch.equal(y, again)
+def forms_of(height: int, width: int) -> list[str]:
+    """Every form that takes the size on this device, not only the one that would be chosen."""
+    return [form for form in FORMS if OPS.fft_filter_form_takes(form, height, width)]
 
 
-@pytest.mark.parametrize("size", SIZES)
-def test_nonfinite_pixel_stays_in_its_plane(size: int) -> None:
-    skip_if_unsupported(size)
-    clean, real = draw_images(71, size, size).cuda(), draw_response(size, size // 2 + 1).cuda()
-    x = clean.clone()
-    x[8, 1, 2] = torch.nan
-    before = torch.ops.freqops.fft_filter_plane(clean, real, None)
-    y = torch.ops.freqops.fft_filter_plane(x, real, None)
-    assert not y[8].isfinite().any()
-    torch.testing.assert_close(y[9].cpu().double(), expected(clean[9], real), rtol=0, atol=1e-5)
-    others = [i for i in range(71) if i not in (8, 9)]
-    assert torch.equal(y[others], before[others])
+@contextmanager
+def poisoned(*shapes: tuple[int, ...], dtype: torch.dtype = torch.float32) -> Iterator[None]:
+    """Within, memory of these sizes is most likely given out full of NaN: torch keeps it by size.
+
+    What a kernel leaves unwritten, or reads before it is written, then shows.
+    """
+    torch.cuda.synchronize()
+    filled = [torch.full(shape, torch.nan, dtype=dtype, device="cuda") for shape in 3 * shapes]
+    del filled
+    yield
 
 
-def test_can_be_captured_in_a_graph() -> None:
-    x, real = draw_images(5, 56, 56).cuda(), draw_response(56, 29).cuda()
-    y = torch.ops.freqops.fft_filter_plane(x, real, None)
-    graph = torch.cuda.CUDAGraph()
-    with torch.cuda.graph(graph):
-        captured = torch.ops.freqops.fft_filter_plane(x, real, None)
-    x.mul_(2)
-    graph.replay()
-    assert torch.equal(captured, 2 * y)
+def filtered(
+    form: str, x: Tensor, real: Tensor, imag: Tensor | None, case: Case
+) -> tuple[Tensor, ...]:
+    """Planes on the device through a form of the kernel; into poisoned memory, back on the CPU."""
+    real = real.cuda()
+    imag = None if imag is None else imag.cuda()
+    responses, channels = (3 if case.bank else 1), (CHANNELS if case.per_channel else 0)
+    with poisoned((real.numel() * 4,)):
+        table = OPS.fft_filter_table(real, imag, form, x.shape[-1])
+    with poisoned((responses, *x.shape), dtype=x.dtype):
+        results = OPS.fft_filter_planes(
+            x.cuda(), table, form, responses, channels, imag is not None, case.high
+        )
+    return tuple(result.cpu() if case.bank else result[0].cpu() for result in results)
+
+
+def batch(height: int, width: int) -> int:
+    """Images that fill more than a block, an odd number."""
+    return 3 if height * width > LARGE else 23
 
 
 @pytest.mark.parametrize(
-    ("x", "response", "sentence"),
+    ("height", "width"), SIZES, ids=[f"{height}x{width}" for height, width in SIZES]
+)
+def test_matches_float64(height: int, width: int) -> None:
+    forms = forms_of(height, width)
+    assert OPS.fft_filter_form(height, width) == (forms[0] if forms else "none")
+    for number, case in enumerate(EVERY_CASE if (height, width) in SOME else FEW_CASES):
+        exact = draw_images(batch(height, width), CHANNELS, height, width, seed=number)
+        real, imag = case.responses(height, width, CHANNELS)
+        for dtype, tolerance in TOLERANCE.items():
+            x = exact.to(dtype)
+            wanted = expected(x, real, imag, bank=case.bank)
+            for form in forms:
+                y, *high = filtered(form, x, real, imag, case)
+                assert relative_error(y, wanted) < tolerance, (form, case, dtype)
+                for part in high:
+                    # Rounded once, like y, but relative to what may be much larger than itself.
+                    error = (part.double() - (x.double() - torch.from_numpy(wanted))).norm()
+                    assert error < tolerance * (x.double().norm() + y.double().norm()), (form, case)
+
+
+@some_sizes
+def test_blocks_have_many_rounds_of_work(height: int, width: int) -> None:
+    """More planes than the device has room for at a time, in both kernels of a form."""
+    images = 60_000_000 // (CHANNELS * height * width) | 1
+    x = torch.randn(images, CHANNELS, height, width, device="cuda")
+    real = draw_response(2, CHANNELS, height, width // 2 + 1).cuda()
+    for form in forms_of(height, width):
+        table = OPS.fft_filter_table(real, None, form, width)
+        (bank,) = OPS.fft_filter_planes(x, table, form, 2, CHANNELS, False, False)
+        single_table = OPS.fft_filter_table(real[1], None, form, width)
+        (single,) = OPS.fft_filter_planes(x, single_table, form, 1, CHANNELS, False, False)
+        for part in torch.arange(images, device="cuda").split(images // 8 + 1):
+            wanted = reference.fft_filter2d(x[part].double(), real[1].double())
+            for y in (bank[1, part], single[0, part]):
+                assert (y - wanted).norm() < TOLERANCE[torch.float32] * wanted.norm(), form
+
+
+@some_sizes
+@pytest.mark.parametrize("case", FEW_CASES, ids=str)
+def test_repeats_bit_for_bit(height: int, width: int, case: Case) -> None:
+    x = draw_images(200 if height * width < LARGE else 40, CHANNELS, height, width)
+    real, imag = case.responses(height, width, CHANNELS)
+    for form in forms_of(height, width):
+        first = filtered(form, x, real, imag, case)
+        for _ in range(3):
+            for again, once in zip(filtered(form, x, real, imag, case), first, strict=True):
+                assert torch.equal(again.view(torch.int32), once.view(torch.int32)), form
+
+
+@some_sizes
+@pytest.mark.parametrize("value", [torch.nan, torch.inf], ids=str)
+def test_nonfinite_pixel_stays_in_its_plane(height: int, width: int, value: float) -> None:
+    clean = draw_images(71, height, width)
+    real = draw_response(height, width // 2 + 1)
+    case = Case(False, False, False, False)
+    x = clean.clone()
+    x[8, height // 2, 2] = value
+    others = [image for image in range(71) if image not in (8, 9)]
+    for form in forms_of(height, width):
+        (before,) = filtered(form, clean, real, None, case)
+        (y,) = filtered(form, x, real, None, case)
+        assert not y[8].isfinite().any(), form
+        torch.testing.assert_close(y[9], before[9], rtol=0, atol=1e-4)
+        assert torch.equal(y[others], before[others]), form
+
+
+# --- streams, devices, graphs ---------------------------------------------------------------------
+
+
+def test_runs_on_the_current_stream() -> None:
+    """A kernel on another stream than its input's would read it before it is there."""
+    values, response = draw_images(8, 56, 56).cuda(), draw_response(56, 29).cuda()
+    wanted = freqops.fft_filter2d(values, response)
+    torch.cuda.synchronize()
+    x = torch.zeros_like(values)
+    with torch.cuda.stream(torch.cuda.Stream()):
+        torch.cuda._sleep(50_000_000)
+        x.copy_(values)
+        y = freqops.fft_filter2d(x, response)
+        torch.cuda.current_stream().synchronize()
+    assert torch.equal(y, wanted)
+
+
+@pytest.mark.skipif(torch.cuda.device_count() < 2, reason="needs two CUDA devices")
+def test_runs_on_the_device_of_its_tensor() -> None:
+    x, response = draw_images(8, 56, 56), draw_response(56, 29)
+    here, there = (
+        freqops.fft_filter2d(x.to(device), response.to(device)) for device in ("cuda:0", "cuda:1")
+    )
+    assert there.device.index == 1
+    assert torch.cuda.current_device() == 0
+    assert torch.equal(here.cpu(), there.cpu())
+    with pytest.raises(ValueError, match="response must be on cuda:1 like x, got cuda:0"):
+        freqops.fft_filter2d(x.to("cuda:1"), response.to("cuda:0"))
+
+
+@some_sizes
+def test_can_be_captured_in_a_graph(height: int, width: int) -> None:
+    """Nothing waits, nothing is allocated behind torch's back; the tables are made in the graph."""
+    x, response = draw_images(5, height, width).cuda(), draw_response(height, width // 2 + 1).cuda()
+
+    def every_op(x: Tensor) -> tuple[Tensor, ...]:
+        bank = freqops.filter_bank2d(x, torch.stack([response, 2 * response]))
+        mixed = freqops.mix_amplitude_phase2d(x, x.flip(0))
+        return freqops.fft_filter2d(x, response), bank, *freqops.low_high2d(x, [0.1, 0.2]), mixed
+
+    every_op(x)  # libraries and plans
+    graph = torch.cuda.CUDAGraph()
+    with torch.cuda.graph(graph):
+        captured = every_op(x)
+    x.copy_(draw_images(5, height, width, seed=7))
+    response.mul_(2)
+    graph.replay()
+    for replayed, wanted in zip(captured, every_op(x), strict=True):
+        torch.testing.assert_close(replayed, wanted)
+
+
+def test_response_written_to_between_calls_counts() -> None:
+    """A table must not outlive the values it was made of."""
+    x, response = draw_images(5, 28, 28).cuda(), torch.ones(28, 15, device="cuda")
+    torch.testing.assert_close(freqops.fft_filter2d(x, response), x)
+    response.mul_(2)
+    torch.testing.assert_close(freqops.fft_filter2d(x, response), 2 * x)
+
+
+# --- what is said ---------------------------------------------------------------------------------
+
+
+@some_sizes
+def test_explain_names_the_form(height: int, width: int) -> None:
+    x, response = torch.zeros(2, height, width, device="cuda"), torch.ones(height, width // 2 + 1)
+    explanation = freqops.explain("fft_filter2d", x, response.cuda())
+    assert explanation.kernel == f"fused CUDA kernel, {OPS.fft_filter_form(height, width)} form"
+
+
+@pytest.mark.parametrize(
+    ("numbers", "device", "form", "sentence"),
     [
-        ((2, 9, 9), (9, 5), "CUDA error: invalid argument"),
-        ((2, 8, 8), (8, 8), "response must have the half spectrum's size of x"),
-        ((2, 8, 8), (3, 8, 5), r"with the channels of x"),
+        (64, "cpu", "plane", "table must be a contiguous float32 CUDA tensor"),
+        (63, "cuda", "plane", "64 numbers, got 63"),
+        (64, "cuda", "row", "form must be plane, even_odd or lines, got row"),
     ],
 )
-def test_rejects(x: tuple[int, ...], response: tuple[int, ...], sentence: str) -> None:
+def test_rejects(numbers: int, device: str, form: str, sentence: str) -> None:
+    x, table = torch.zeros(2, 8, 8, device="cuda"), torch.zeros(numbers, device=device)
     with pytest.raises(RuntimeError, match=sentence):
-        torch.ops.freqops.fft_filter_plane(
-            torch.zeros(x, device="cuda"), torch.zeros(response, device="cuda"), None
-        )
+        OPS.fft_filter_planes(x, table, form, 1, 0, False, False)
+
+
+def test_rejects_a_size_that_the_form_does_not_take() -> None:
+    with pytest.raises(RuntimeError, match="the form plane does not take planes of 9 x 9"):
+        OPS.fft_filter_table(torch.zeros(9, 5, device="cuda"), None, "plane", 9)

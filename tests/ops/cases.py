@@ -4,8 +4,10 @@ from collections.abc import Callable, Iterator, Sequence
 from itertools import product
 from typing import Any
 
+import pytest
 import torch
 from torch import Tensor
+from torch.utils._pytree import tree_map_only
 
 DTYPES = [torch.float64, torch.float32, torch.float16, torch.bfloat16]
 
@@ -82,6 +84,31 @@ def assert_layout_of_input(x: Tensor, *results: Tensor) -> None:
             assert result.stride() == x.stride()
         else:
             assert result.is_contiguous()
+
+
+def placed(value: Any) -> Any:
+    """With its Tensors on the device under test, strides and all: for what is made on import."""
+    device = torch.get_default_device()
+
+    def moved(tensor: Tensor) -> Tensor:
+        if tensor.device.type in (device.type, "meta"):
+            return tensor
+        if tensor.layout != torch.strided:
+            return tensor.to(device)
+        there = torch.empty_strided(tensor.shape, tensor.stride(), dtype=tensor.dtype)
+        return there.copy_(tensor.detach()).requires_grad_(tensor.requires_grad)
+
+    return tree_map_only(Tensor, moved, value)
+
+
+def assert_registered(op: Any, arguments: tuple[Any, ...], **options: Any) -> None:
+    """What torch itself checks of an op: schema, fake kernel, autograd, tracing."""
+    try:
+        torch.library.opcheck(op, placed(arguments), **options)
+    except ModuleNotFoundError as error:
+        if error.name != "expecttest":
+            raise
+        pytest.skip("opcheck of this torch imports expecttest, which is not installed")
 
 
 def assert_compiles(function: Callable[..., Any], *calls: tuple[Any, ...]) -> None:

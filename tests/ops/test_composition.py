@@ -1,4 +1,4 @@
-"""The torch.fft compositions that stand in on CUDA, tested here on CPU tensors."""
+"""The torch.fft compositions that stand in on CUDA, tested on CPU tensors, and on CUDA itself."""
 
 from typing import Any
 
@@ -7,14 +7,13 @@ import torch
 from ops.cases import (
     DTYPES,
     assert_isolates,
-    assert_layout_of_input,
     assert_matches,
     half_size,
     layouts,
 )
 from torch import Tensor
 
-import freqops
+import freqops  # noqa: F401  (registers the ops)
 from freqops import reference
 from freqops.ops import _composition
 
@@ -106,14 +105,18 @@ def test_nonfinite_plane_stays_alone() -> None:
 
 
 @pytest.mark.cuda
-@pytest.mark.parametrize("dtype", DTYPES, ids=str)
-def test_on_cuda(dtype: torch.dtype) -> None:
-    for size in (*SIZES, (32, 32), (56, 56)):
-        x = torch.randn(2, 3, *size, device="cuda").to(dtype)
-        response = torch.randn(half_size(size), dtype=torch.complex64, device="cuda")
-        expected = reference.fft_filter2d(x.double(), response.to(torch.complex128))
-        y = freqops.fft_filter2d(x, response)
-        assert_layout_of_input(x, y)
-        assert_matches(y.cpu(), expected.cpu(), 2 * float(expected.abs().max()))
-        low, high = freqops.low_high2d(x, [0.1, 0.3])
-        assert_matches((low + high)[0].cpu(), x.double().cpu(), scale=10)
+@pytest.mark.parametrize("dims", [1, 2])
+@pytest.mark.parametrize("name", NAMES)
+def test_equals_the_kernel_on_cuda(name: str, dims: int) -> None:
+    """cuFFT's part: float64 there against the CPU kernels."""
+    for size in (*SIZES, (32, 32), (331, 331)):
+        x = torch.randn(2, 3, *size, dtype=torch.float64)
+        arguments = arguments_of(name, x, dims, True, True)
+        there = [value.cuda() if isinstance(value, Tensor) else value for value in arguments]
+        composed = getattr(_composition, name)(*there)
+        computed = getattr(torch.ops.freqops, name)(*arguments)
+        if isinstance(composed, Tensor):
+            composed, computed = (composed,), (computed,)
+        for actual, expected in zip(composed, computed, strict=True):
+            assert actual.stride() == expected.stride()
+            assert_matches(actual.cpu(), expected, scale=1e4)

@@ -16,14 +16,18 @@ from ops.cases import (
     assert_layout_of_input,
     assert_maps_over,
     assert_matches,
+    assert_registered,
     half_size,
     layouts,
+    placed,
     random_response,
 )
 from torch import Tensor, nn
 
 import freqops
 from freqops import filters, reference
+
+pytestmark = pytest.mark.usefixtures("device")
 
 OP = torch.ops.freqops.fft_filter
 COMPLEX = torch.complex128
@@ -221,16 +225,16 @@ def test_maps_twice() -> None:
     ],
 )
 def test_registration(arguments: tuple[Any, ...]) -> None:
-    torch.library.opcheck(OP.default, arguments)
+    assert_registered(OP.default, arguments)
 
 
 def test_registration_of_out() -> None:
     """All of opcheck but functionalising: a returned alias of `out` is torch's own convention."""
     x = torch.randn(2, 6, 5)
-    torch.library.opcheck(
+    assert_registered(
         OP.out,
         (x, torch.randn(6, 3), None, 2),
-        {"out": torch.empty_like(x)},
+        kwargs={"out": torch.empty_like(x)},
         test_utils=("test_schema", "test_autograd_registration", "test_faketensor"),
     )
 
@@ -282,7 +286,7 @@ def test_exports() -> None:
 def test_autocast_changes_nothing(dtype: torch.dtype) -> None:
     x = torch.randn(2, 3, 8, 8, requires_grad=True)
     response = torch.randn(8, 5, requires_grad=True)
-    with torch.autocast("cpu", dtype=torch.bfloat16):
+    with torch.autocast(x.device.type, dtype=torch.bfloat16):
         y = freqops.fft_filter2d(x.to(dtype), response)
         y.float().sum().backward()
     assert y.dtype == dtype
@@ -403,9 +407,10 @@ X = torch.randn(2, 3, 17, 16)
     ],
 )
 def test_rejects(x: Any, response: Any, error: type[Exception], sentence: str) -> None:
+    x, response = placed((x, response))
     with pytest.raises(error) as caught:
         freqops.fft_filter2d(x, response)
-    assert str(caught.value) == sentence
+    assert str(caught.value) == sentence.replace("on cpu", f"on {placed(X).device}")
 
 
 def test_rejects_planes_beyond_what_kernels_count() -> None:
@@ -418,40 +423,44 @@ def test_rejects_in_one_dimension() -> None:
     with pytest.raises(
         ValueError, match=r"fft_filter1d: response must have shape \[9\] or \[C, 9\]"
     ):
-        freqops.fft_filter1d(X, torch.ones(8))
+        freqops.fft_filter1d(placed(X), torch.ones(8))
     with pytest.raises(ValueError, match="fft_filter1d: x must have at least 1 dimension, got 0"):
         freqops.fft_filter1d(torch.tensor(1.0), torch.ones(1))
 
 
 @pytest.mark.parametrize(
-    ("out", "error", "sentence"),
+    ("make_out", "error", "sentence"),
     [
-        (1, TypeError, "fft_filter2d: out must be a Tensor, got int"),
-        (X.double(), TypeError, "fft_filter2d: out must be torch.float32 like x"),
-        (X[0].clone(), ValueError, "fft_filter2d: out must have shape [2, 3, 17, 16]"),
-        (X.to("meta"), ValueError, "fft_filter2d: out must be on cpu like x, got meta"),
-        (X, ValueError, "fft_filter2d: out must not share memory with x"),
+        (lambda x: 1, TypeError, "fft_filter2d: out must be a Tensor, got int"),
+        (lambda x: x.double(), TypeError, "fft_filter2d: out must be torch.float32 like x"),
+        (lambda x: x[0].clone(), ValueError, "fft_filter2d: out must have shape [2, 3, 17, 16]"),
+        (lambda x: x.to("meta"), ValueError, "fft_filter2d: out must be on cpu like x, got meta"),
+        (lambda x: x, ValueError, "fft_filter2d: out must not share memory with x"),
         (
-            torch.zeros(1).expand(X.shape),
+            lambda x: torch.zeros(1).expand(x.shape),
             ValueError,
             "fft_filter2d: out must not overlap itself",
         ),
     ],
 )
-def test_rejects_out(out: Any, error: type[Exception], sentence: str) -> None:
+def test_rejects_out(make_out: Any, error: type[Exception], sentence: str) -> None:
+    x = placed(X)
     with pytest.raises(error) as caught:
-        freqops.fft_filter2d(X, torch.ones(17, 9), out=out)
-    assert str(caught.value).startswith(sentence)
+        freqops.fft_filter2d(x, torch.ones(17, 9), out=make_out(x))
+    assert str(caught.value).startswith(sentence.replace("on cpu", f"on {x.device}"))
 
 
 def test_rejects_out_where_gradients_are_recorded() -> None:
-    x, out = X.clone().requires_grad_(), torch.empty_like(X)
+    values = placed(X)
+    x, out = values.clone().requires_grad_(), torch.empty_like(values)
     with pytest.raises(ValueError, match="out must be None where a gradient is recorded"):
         freqops.fft_filter2d(x, torch.ones(17, 9), out=out)
     with torch.no_grad():
         freqops.fft_filter2d(x, torch.ones(17, 9), out=out)
     with pytest.raises(ValueError, match="out must be None where a gradient is recorded"):
-        torch.func.jvp(lambda x: freqops.fft_filter2d(x, torch.ones(17, 9), out=out), (X,), (X,))
+        torch.func.jvp(
+            lambda x: freqops.fft_filter2d(x, torch.ones(17, 9), out=out), (values,), (values,)
+        )
 
 
 def test_rejects_while_compiled() -> None:
@@ -459,7 +468,7 @@ def test_rejects_while_compiled() -> None:
     torch._dynamo.reset()
     compiled = torch.compile(freqops.fft_filter2d, backend="eager")
     with pytest.raises(ValueError, match=r"response must have shape \[17, 9\]"):
-        compiled(X, torch.ones(3, 4))
+        compiled(placed(X), torch.ones(3, 4))
 
 
 # --- properties ---------------------------------------------------------------------------------
@@ -574,6 +583,7 @@ class _FilteredImages(torch.utils.data.Dataset[Tensor]):
         return freqops.fft_filter2d(self.images[index], self.response)
 
 
+@pytest.mark.parametrize("device", ["cpu"], indirect=True)  # CUDA does not survive a fork
 def test_runs_in_a_forked_worker_after_threads_were_used() -> None:
     """A worker forked from a process with a thread pool hangs if a kernel has a pool of its own."""
     images = torch.randn(6, 3, 96, 96)

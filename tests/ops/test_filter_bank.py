@@ -16,14 +16,18 @@ from ops.cases import (
     assert_layout_of_input,
     assert_maps_over,
     assert_matches,
+    assert_registered,
     half_size,
     layouts,
+    placed,
     random_response,
 )
 from torch import Tensor
 
 import freqops
 from freqops import filters, reference
+
+pytestmark = pytest.mark.usefixtures("device")
 
 BANK = torch.ops.freqops.filter_bank
 ADJOINT = torch.ops.freqops.filter_bank_adjoint
@@ -172,9 +176,10 @@ def test_maps_adjoint(kind: str) -> None:
     ],
 )
 def test_registration(arguments: tuple[Any, ...]) -> None:
-    torch.library.opcheck(BANK.default, arguments)
+    arguments = placed(arguments)
+    assert_registered(BANK.default, arguments)
     slabs = BANK(*arguments).detach().requires_grad_(arguments[0].requires_grad)
-    torch.library.opcheck(ADJOINT.default, (slabs, *arguments[1:]))
+    assert_registered(ADJOINT.default, (slabs, *arguments[1:]))
 
 
 def test_compiles() -> None:
@@ -189,7 +194,7 @@ def test_compiles() -> None:
 
 def test_autocast_changes_nothing() -> None:
     x, responses = torch.randn(2, 3, 8, 8).bfloat16(), torch.randn(2, 8, 5)
-    with torch.autocast("cpu", dtype=torch.bfloat16):
+    with torch.autocast(x.device.type, dtype=torch.bfloat16):
         bank = freqops.filter_bank2d(x, responses)
     assert torch.equal(bank, freqops.filter_bank2d(x, responses))
 
@@ -221,7 +226,7 @@ X = torch.randn(2, 3, 17, 16)
 )
 def test_rejects(responses: Tensor, sentence: str) -> None:
     with pytest.raises(ValueError, match="filter_bank2d") as caught:
-        freqops.filter_bank2d(X, responses)
+        freqops.filter_bank2d(placed(X), placed(responses))
     assert str(caught.value) == sentence
 
 

@@ -9,6 +9,8 @@ from ops.cases import assert_compiles, assert_differentiable, assert_matches
 import freqops
 from freqops import reference
 
+pytestmark = pytest.mark.usefixtures("device")
+
 SIDES = [1, 2, 3, 4, 5, 8, 9]
 
 
@@ -71,7 +73,7 @@ def test_compiles() -> None:
 def test_half_types_keep_float32_weights() -> None:
     layer = freqops.GlobalFilter2d(3, 8)
     x = torch.randn(2, 3, 8, 8).bfloat16().requires_grad_()
-    with torch.autocast("cpu", dtype=torch.bfloat16):
+    with torch.autocast(x.device.type, dtype=torch.bfloat16):
         y = layer(x)
     y.sum().backward()
     assert y.dtype == torch.bfloat16

@@ -15,12 +15,16 @@ from ops.cases import (
     assert_layout_of_input,
     assert_maps_over,
     assert_matches,
+    assert_registered,
     layouts,
+    placed,
 )
 from torch import Tensor
 
 import freqops
 from freqops import filters, reference
+
+pytestmark = pytest.mark.usefixtures("device")
 
 OP = torch.ops.freqops.low_high
 
@@ -128,7 +132,7 @@ def test_maps_over_responses(channels: tuple[int, ...]) -> None:
     ],
 )
 def test_registration(arguments: tuple[Any, ...]) -> None:
-    torch.library.opcheck(OP.default, arguments)
+    assert_registered(OP.default, arguments)
 
 
 def test_compiles() -> None:
@@ -191,7 +195,7 @@ def test_rejects(
     cutoff: Any, options: dict[str, Any], error: type[Exception], sentence: str
 ) -> None:
     with pytest.raises(error) as caught:
-        freqops.low_high2d(X, cutoff, **options)
+        freqops.low_high2d(placed(X), placed(cutoff), **options)
     assert str(caught.value) == sentence
 
 

@@ -10,6 +10,8 @@ from torch import nn
 import freqops
 from freqops import filters
 
+pytestmark = pytest.mark.usefixtures("device")
+
 TWO = {
     freqops.LowPass2d: filters.low_pass,
     freqops.HighPass2d: filters.high_pass,

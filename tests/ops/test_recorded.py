@@ -8,9 +8,12 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from ops.cases import placed
 from torch import Tensor
 
 import freqops
+
+pytestmark = pytest.mark.usefixtures("device")
 
 DATA = Path(__file__).parents[1] / "data"
 
@@ -36,6 +39,7 @@ def error(actual: Tensor, expected: Tensor) -> float:
 
 @pytest.mark.parametrize(("meta", "arrays"), list(cases("hfc")))
 def test_hfc(meta: dict[str, Any], arrays: dict[str, Tensor]) -> None:
+    arrays = placed(arrays)
     if "GrayScale" in meta["function"]:
         x = arrays["x"].double().reshape(-1, 28, 28)
         low, _ = freqops.low_high2d(x, meta["r"], unit="bins")
@@ -58,6 +62,7 @@ def test_hfc(meta: dict[str, Any], arrays: dict[str, Tensor]) -> None:
 
 @pytest.mark.parametrize(("meta", "arrays"), list(cases("apr_p")))
 def test_apr_p(meta: dict[str, Any], arrays: dict[str, Tensor]) -> None:
+    arrays = placed(arrays)
     assert meta["fft_dims"] == [1, 2, 3]
     for dtype in (torch.float32, torch.float64):
         x = arrays["x"].to(dtype, copy=True).requires_grad_()
@@ -71,6 +76,7 @@ def test_apr_p(meta: dict[str, Any], arrays: dict[str, Tensor]) -> None:
 @pytest.mark.parametrize(("meta", "arrays"), list(cases("apr_s")))
 def test_apr_s(meta: dict[str, Any], arrays: dict[str, Tensor]) -> None:
     """y_real, the inverse transform before the cast: y itself wraps modulo 256, a defect."""
+    arrays = placed(arrays)
     if meta["branch"] == "noop":
         pytest.skip("this case returned its input")
     x, other = (arrays[name].double().permute(2, 0, 1) for name in ("x", "x_aug"))
@@ -82,6 +88,7 @@ def test_apr_s(meta: dict[str, Any], arrays: dict[str, Tensor]) -> None:
 @pytest.mark.parametrize(("meta", "arrays"), list(cases("gfnet_globalfilter")))
 def test_gfnet(meta: dict[str, Any], arrays: dict[str, Tensor]) -> None:
     """Tokens [B, a b, C] and weight [a, b//2+1, C, 2] there; images and [C, a, b//2+1, 2] here."""
+    arrays = placed(arrays)
     size = meta["grid"]
 
     def image(tokens: Tensor) -> Tensor:

@@ -86,6 +86,62 @@ def test_least_recently_used_goes_first() -> None:
     assert cache.get("b", lambda: torch.ones(1)).item() == 1
 
 
+def test_what_is_derived_stays_with_its_response() -> None:
+    cache = ResponseCache(entries=2, nbytes=1000)
+    first = cache.get("a", lambda: torch.zeros(10))
+    assert cache.holds(first)
+    assert not cache.holds(first.clone())
+    made = cache.derived(first, "table", lambda: torch.zeros(20))
+    assert cache.derived(first, "table", lambda: torch.ones(20)) is made
+    assert cache.derived(first, "another", lambda: torch.ones(20)) is not made
+    assert cache.nbytes == 4 * (10 + 20 + 20)
+    cache.get("b", lambda: torch.zeros(1))
+    cache.get("c", lambda: torch.zeros(1))
+    assert not cache.holds(first)
+    assert cache.nbytes == 8
+    assert cache.derived(first, "table", lambda: torch.ones(20)) is not made
+    assert cache.nbytes == 8
+
+
+def test_what_is_derived_is_bounded() -> None:
+    cache = ResponseCache(entries=3, nbytes=1000)
+    first = cache.get("a", lambda: torch.zeros(10))
+    second = cache.get("b", lambda: torch.zeros(10))
+    cache.derived(second, "table", lambda: torch.zeros(200))
+    assert cache.holds(second)
+    cache.derived(second, "another", lambda: torch.zeros(40))
+    assert not cache.holds(first)
+    assert cache.nbytes == 4 * (10 + 200 + 40)
+    cache.derived(second, "one more", lambda: torch.zeros(1))
+    assert not cache.holds(second)
+    assert cache.nbytes == 0
+
+
+def test_streams_have_responses_of_their_own() -> None:
+    cache = ResponseCache(entries=3, nbytes=1000)
+    built = []
+
+    def build() -> torch.Tensor:
+        built.append(torch.zeros(1))
+        return built[-1]
+
+    for _ in range(2):
+        for stream in (1, 2):
+            assert cache.get("a", build, stream) is built[stream - 1]
+    assert len(built) == 2
+
+
+def test_graph_keeps_a_response_for_good() -> None:
+    cache = ResponseCache(entries=1, nbytes=1000)
+    held = cache.get("a", lambda: torch.zeros(1), stream=1)
+    assert cache.get_captured("a", lambda: torch.zeros(1)) is held
+    cache.get("b", lambda: torch.zeros(1))
+    assert not cache.holds(held)
+    assert cache.get_captured("a", lambda: torch.zeros(1)) is held
+    built = cache.get_captured("c", lambda: torch.zeros(1))
+    assert cache.get_captured("c", lambda: torch.zeros(1)) is not built
+
+
 def test_response_made_in_inference_mode_serves_training() -> None:
     x = torch.randn(2, 8, 10)
     with torch.inference_mode():

@@ -13,11 +13,14 @@ from ops.cases import (
     assert_differentiable,
     assert_maps_over,
     assert_matches,
+    assert_registered,
     half_size,
     layouts,
 )
 
 from freqops import reference
+
+pytestmark = pytest.mark.usefixtures("device")
 
 OP = torch.ops.freqops.spectral_correlation
 
@@ -90,7 +93,7 @@ def test_maps(channels: int) -> None:
     ],
 )
 def test_registration(arguments: tuple[Any, ...]) -> None:
-    torch.library.opcheck(OP.default, arguments)
+    assert_registered(OP.default, arguments)
 
 
 def test_repeats_bit_for_bit() -> None:

@@ -15,12 +15,16 @@ from ops.cases import (
     assert_layout_of_input,
     assert_maps_over,
     assert_matches,
+    assert_registered,
     layouts,
+    placed,
 )
 from torch import Tensor
 
 import freqops
 from freqops import reference
+
+pytestmark = pytest.mark.usefixtures("device")
 
 OP = torch.ops.freqops.split_bands
 
@@ -91,7 +95,7 @@ def test_maps() -> None:
     ],
 )
 def test_registration(arguments: tuple[Any, ...]) -> None:
-    torch.library.opcheck(OP.default, arguments)
+    assert_registered(OP.default, arguments)
 
 
 def test_compiles() -> None:
@@ -114,7 +118,7 @@ X = torch.randn(2, 3, 8, 8)
 )
 def test_rejects(cutoffs: Any, sentence: str) -> None:
     with pytest.raises(ValueError, match="split_bands2d") as caught:
-        freqops.split_bands2d(X, cutoffs)
+        freqops.split_bands2d(placed(X), placed(cutoffs))
     assert str(caught.value) == sentence
 
 

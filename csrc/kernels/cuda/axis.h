@@ -32,6 +32,17 @@ struct AxisOrder {
     }
     return result;
   }
+
+  // Where a frequency lies.
+  FREQOPS_HOST_DEVICE int position(int frequency) const {
+    if (stages == 0) return frequency;
+    int result = 0;
+    for (int i = 0; i < stages; ++i) {
+      result = result * radix[i] + frequency % radix[i];
+      frequency /= radix[i];
+    }
+    return result;
+  }
 };
 
 // Length Radix0 * Radix1; Radix1 = 1 is a transform held whole in the registers of one thread.
@@ -73,10 +84,18 @@ FREQOPS_HOST_DEVICE void first_stage(Load&& load, Twiddle&& twiddle, Store&& sto
   Complex<float> v[Axis::kRadix0];
   static_for<Axis::kRadix0>([&](auto j) { v[j] = load(j); });
   Dft<Axis::kRadix0, -1>::run(v);
+  // The compiler cannot tell stores from what the next twiddles are read from, so these are read a
+  // little ahead.
+  constexpr int kAhead = 2;
+  Complex<float> w[Axis::kRadix0];
+  static_for<kAhead>([&](auto previous) {
+    if constexpr (previous + 1 < Axis::kRadix0) w[previous + 1] = twiddle(Index<previous + 1>{});
+  });
   store(Index<0>{}, v[0]);
   static_for<Axis::kRadix0 - 1>([&](auto previous) {
     constexpr Index<previous + 1> j;
-    store(j, multiply(v[j], twiddle(j)));
+    if constexpr (j + kAhead < Axis::kRadix0) w[j + kAhead] = twiddle(Index<j + kAhead>{});
+    store(j, multiply(v[j], w[j]));
   });
 }
 
@@ -91,6 +110,38 @@ FREQOPS_HOST_DEVICE void first_stage_inverse(Load&& load, Twiddle&& twiddle, Sto
   });
   Dft<Axis::kRadix0, 1>::run(v);
   static_for<Axis::kRadix0>([&](auto j) { store(j, v[j]); });
+}
+
+// Both within a line whose neighbouring elements lie Stride apart. base is element `offset` of the
+// line, step is offset times the distance in `roots` of two roots of this axis.
+template <class Axis, int Sign, int Stride>
+FREQOPS_HOST_DEVICE void first_stage_in_place(Complex<float>* base, const Complex<float>* roots, int step) {
+  const auto load = [&](auto j) { return base[j * Axis::kSpan * Stride]; };
+  const auto twiddle = [&](auto j) { return roots[j * step]; };
+  const auto store = [&](auto j, Complex<float> v) { base[j * Axis::kSpan * Stride] = v; };
+  if constexpr (Sign < 0) {
+    first_stage<Axis>(load, twiddle, store);
+  } else {
+    first_stage_inverse<Axis>(load, twiddle, store);
+  }
+}
+
+// The last stage forward, the first inverse one. base is the first element of the butterfly.
+template <class Axis, int Sign, int Stride>
+FREQOPS_HOST_DEVICE void last_stage_in_place(Complex<float>* base) {
+  Complex<float> v[Axis::kLastRadix];
+  static_for<Axis::kLastRadix>([&](auto j) { v[j] = base[j * Stride]; });
+  Dft<Axis::kLastRadix, Sign>::run(v);
+  static_for<Axis::kLastRadix>([&](auto j) { base[j * Stride] = v[j]; });
+}
+
+// The row of group `index` of a first stage over W, a group being the kSpan butterflies of a row.
+// With a span of 8 a half-warp covers two groups. In rows that are 8 apart they lie in different
+// banks of shared memory: 8 times an odd pitch is 8 modulo 16.
+template <class Axis, int Rows>
+FREQOPS_HOST_DEVICE int row_of_group(int index) {
+  if constexpr (Axis::kSpan == 8 && Rows % 16 == 0) return index / 16 * 16 + index % 2 * 8 + index / 2 % 8;
+  return index;
 }
 
 }  // namespace freqops::cuda

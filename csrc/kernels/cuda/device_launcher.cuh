@@ -46,8 +46,8 @@ constexpr int resident_blocks() {
   return kFitting < 1 ? 1 : kFitting < Program::kBlocksPerSm ? kFitting : Program::kBlocksPerSm;
 }
 
-// Clusters exist from compute capability 9.0 on; can_run keeps older devices away from the empty
-// kernel compiled for them.
+// Clusters exist from compute capability 9.0 on. can_run keeps older devices away from the empty
+// kernel compiled for them, and newer ones from what the driver makes of its PTX.
 template <class Program>
 __global__ void __launch_bounds__(Program::kThreads, resident_blocks<Program>())
     program_kernel(const __grid_constant__ typename Program::Arguments arguments) {
@@ -97,7 +97,9 @@ class DeviceLauncher {
     cudaFuncAttributes attributes;
     bool fits = shared_bytes <= largest_shared_bytes() &&
                 cudaFuncGetAttributes(&attributes, program_kernel<Program>) == cudaSuccess;
-    if constexpr (Program::kClusterBlocks > 1) fits = fits && clusters_fit<Program>(shared_bytes);
+    if constexpr (Program::kClusterBlocks > 1) {
+      fits = fits && attributes.ptxVersion >= 90 && clusters_fit<Program>(shared_bytes);
+    }
     // A question must not leave an error behind for the next launch check to find.
     if (!fits) static_cast<void>(cudaGetLastError());
     return fits;

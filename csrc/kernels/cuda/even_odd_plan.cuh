@@ -81,21 +81,22 @@ struct EvenOddShared {
   Complex<float> roots_h[Plan::kHeight];
   Complex<float> unpack[Plan::kColumns];  // exp(-2 pi i kw / W), in position order
   Complex<float> plane[Plan::kRows * Plan::kPitch];
-  int64_t first_pixel;  // of this block's rows, in elements of x and y
-  int64_t first_entry;  // of the plane's response, in entries of the table
+  int64_t first_pixel;   // of this block's rows, in elements of x and y
+  int64_t first_entry;   // of the plane's response, in entries of the table
+  Complex<float>* work;  // this block's part of the work memory
 };
 
 // Every size that is compiled. Blocks of a cluster read each other's shared memory, which compute
 // capability 9.0 and later have.
 // clang-format off
 //                                          rows          columns   blocks threads blocks per SM
-using EvenOddPlans = PlanList<EvenOddPlan<Axis<14, 8>,  Axis<7, 8>,   1,   256, 4>,    // 112
+using EvenOddPlans = PlanList<EvenOddPlan<Axis<14, 8>,  Axis<7, 8>,   1,   256, 3>,    // 112
                               EvenOddPlan<Axis<16, 8>,  Axis<8, 8>,   1,   256, 3>,    // 128
-                              EvenOddPlan<Axis<16, 10>, Axis<5, 16>,  1,   384, 2>,    // 160
-                              EvenOddPlan<Axis<16, 12>, Axis<6, 16>,  1,   512, 1>,    // 192
-                              EvenOddPlan<Axis<16, 14>, Axis<7, 16>,  1,   512, 1>,    // 224
+                              EvenOddPlan<Axis<20, 8>,  Axis<5, 16>,  1,   384, 2>,    // 160
+                              EvenOddPlan<Axis<24, 8>,  Axis<6, 16>,  1,   512, 1>,    // 192
+                              EvenOddPlan<Axis<28, 8>,  Axis<7, 16>,  1,   512, 1>,    // 224
                               EvenOddPlan<Axis<16, 8>,  Axis<8, 16>,  2,   512, 1>,    // 256
-                              EvenOddPlan<Axis<10, 8>,  Axis<10, 16>, 4,   384, 2>,    // 320
+                              EvenOddPlan<Axis<10, 8>,  Axis<10, 16>, 4,   320, 2>,    // 320
                               EvenOddPlan<Axis<12, 8>,  Axis<12, 16>, 4,   512, 1>,    // 384
                               EvenOddPlan<Axis<10, 6>,  Axis<15, 16>, 8,   512, 1>,    // 480
                               EvenOddPlan<Axis<8, 8>,   Axis<16, 16>, 8,   512, 1>>;   // 512

@@ -42,11 +42,12 @@ struct FilterProblem {
   Element element;  // of x, y and high, anything but double; the arithmetic is float32
   // x is [images, channels, height, width], y and high are [responses, *x.shape], all contiguous.
   // They must not overlap: a pair with a NaN is read again after it was written.
+  // All memory starts at a multiple of 16 bytes: kernels move several elements at once.
   const void* x;
   void* y;
   void* high;          // null unless shape.high
   const float* table;  // filled by fill_response_table
-  void* work;          // filter_work_bytes, 16-byte aligned
+  void* work;          // filter_work_bytes
 };
 
 // The form that is fastest for this size among those the current device can run; kNone if none can

@@ -93,7 +93,7 @@ class LinesPlaneFilter {
   template <class Phases>
   static FREQOPS_HOST_DEVICE void run(const Phases& phases, unsigned index, unsigned count,
                                       const Arguments& arguments) {
-    LinesPlaneFilter filter(phases.own_shared(0), index, arguments);
+    LinesPlaneFilter filter(phases.own_shared(), index, arguments);
     const int64_t pairs = arguments.geometry.tiling.plane.pairs;
     for (int64_t first = index * pairs; first < arguments.batch.pairs(); first += count * pairs) {
       // A loop rather than three calls: the code of a pass exists once.
@@ -148,8 +148,8 @@ class LinesPlaneFilter {
   }
 
   FREQOPS_HOST_DEVICE void load(int thread) {
-    for_each_value(thread, [&](const PlanePair& pair, int pixel, int, Value& value) {
-      value = pair.active ? arguments_.load(pair, pixel) : Value{0, 0};
+    arguments_.geometry.load_planes(thread, tile_, [&](int p, int pixel) {
+      return pair_[p].active ? arguments_.load(pair_[p], pixel) : Value{0, 0};
     });
   }
   // The first response finds the spectrum in the tile and leaves it in the work memory, where the same
@@ -193,7 +193,7 @@ class LinesSteps {
   template <class Phases>
   FREQOPS_HOST_DEVICE void rows_forward(const Phases& phases, const PlanePair& pair, int64_t slot, int group) {
     phases.run([&](int thread) {
-      for_each_of_rows(thread, group, [&](int pixel, Value& value) { value = arguments_.load(pair, pixel); });
+      arguments_.geometry.load_rows(thread, group, tile_, [&](int pixel) { return arguments_.load(pair, pixel); });
     });
     transform_lines<-1>(phases, tile_, arguments_.geometry.rows);
     Value* spectrum = spectrum_of(slot);
@@ -206,7 +206,7 @@ class LinesSteps {
   FREQOPS_HOST_DEVICE void columns(const Phases& phases, const PlanePair& pair, int64_t slot, int group) {
     Value* spectrum = spectrum_of(slot);
     phases.run([&](int thread) {
-      for_each_of_columns(thread, group, [&](int position, Value& value) { value = spectrum[position]; });
+      arguments_.geometry.load_columns(thread, group, tile_, [&](int position) { return spectrum[position]; });
     });
     if (!arguments_.many) {
       const int first_column = group * arguments_.geometry.tiling.columns.lines;
@@ -236,7 +236,7 @@ class LinesSteps {
   FREQOPS_HOST_DEVICE bool rows_inverse(const Phases& phases, const PlanePair& pair, int64_t slot, int group, int r) {
     const Value* filtered = filtered_of(slot, r);
     phases.run([&](int thread) {
-      for_each_of_rows(thread, group, [&](int position, Value& value) { value = filtered[position]; });
+      arguments_.geometry.load_rows(thread, group, tile_, [&](int position) { return filtered[position]; });
     });
     transform_lines<1>(phases, tile_, arguments_.geometry.rows);
     return phases.run_any([&](int thread) {
@@ -291,7 +291,7 @@ struct LinesFilterStep {
 
   template <class Phases>
   static FREQOPS_HOST_DEVICE void run(const Phases& phases, unsigned index, unsigned, const Arguments& arguments) {
-    LinesSteps steps(arguments, phases.own_shared(0));
+    LinesSteps steps(arguments, phases.own_shared());
     int item = tiling(arguments).by_groups.quotient(static_cast<int>(index));
     const int group = static_cast<int>(index) - item * tiling(arguments).groups;
     int r = 0;
@@ -334,7 +334,7 @@ struct LinesRedo {
   template <class Phases>
   static FREQOPS_HOST_DEVICE void redo(const Phases& phases, unsigned slot, int64_t number, Pass pass,
                                        const Arguments& arguments) {
-    LinesSteps steps(arguments, phases.own_shared(0));
+    LinesSteps steps(arguments, phases.own_shared());
     PlanePair pair = pair_at(arguments.batch, arguments.pixels(), number);
     set_apart(pair, pass);
     // A block's barrier also orders its reads and writes of device memory.

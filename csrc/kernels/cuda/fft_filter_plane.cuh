@@ -42,7 +42,7 @@ class PlaneFilter {
   template <class Phases>
   static FREQOPS_HOST_DEVICE void run(const Phases& phases, unsigned index, unsigned count,
                                       const Arguments& arguments) {
-    auto& shared = *reinterpret_cast<PlaneShared<Plan>*>(phases.own_shared(0));
+    auto& shared = *reinterpret_cast<PlaneShared<Plan>*>(phases.own_shared());
     PlaneFilter filter(shared, arguments, index);
     if constexpr (Plan::kRoots > 0) phases.run([&](int thread) { filter.load_roots(thread); });
     if constexpr (Many) {
@@ -153,7 +153,7 @@ class PlaneFilter {
                            [&](auto j, Value v) { base[j * AxisW::kSpan] = v; });
       });
     } else {
-      for_each_pixel(thread, [&](PlanePair& pair, int pixel, Value& value) { value = load_pixel(pair, pixel); });
+      load_pixels(PixelsOfThread(thread));
     }
   }
 
@@ -170,21 +170,67 @@ class PlaneFilter {
                                    });
       });
     } else {
-      for_each_pixel(thread, [&](PlanePair& pair, int pixel, const Value& value) {
-        store_pixel(pair, slab, pixel, value);
-        if (pixel == 0) redo |= note_redo(pair, value, pass);
-      });
+      redo = store_pixels(PixelsOfThread(thread), slab, pass);
     }
     return redo;
   }
 
-  template <class F>
-  FREQOPS_HOST_DEVICE void for_each_pixel(int thread, F&& f) {
-    for_each_task<Plan::kPairs * Plan::kPixels>(thread, [&](int task) {
-      const int p = task / Plan::kPixels, pixel = task % Plan::kPixels;
-      PlanePair& pair = shared_.pair[p];
-      if (pair.active) f(pair, pixel, *element(p, pixel / kWidth, pixel % kWidth));
-    });
+  // Where one stage does an axis, a thread takes the same pixels of every pair that it meets: where
+  // they lie is computed once. Groups of threads have pairs of their own.
+  static constexpr int kPixelSteps = (Plan::kPixels + kThreads - 1) / kThreads;
+  static constexpr int kPixelGroups = kPixelSteps == 1 ? kThreads / Plan::kPixels : 1;
+  static_assert(AxisW::kTwoStages || kPixelSteps == 1 || kThreads % kWidth == 0, "steps are whole rows");
+  struct PixelsOfThread {
+    int group, first, first_place;
+    explicit FREQOPS_HOST_DEVICE PixelsOfThread(int thread)
+        : group(kPixelGroups == 1 ? 0 : thread / Plan::kPixels),
+          first(thread - group * Plan::kPixels),
+          first_place(first / kWidth * Plan::kPitch + first % kWidth) {}
+    FREQOPS_HOST_DEVICE int pixel(int step) const { return first + step * kThreads; }
+    FREQOPS_HOST_DEVICE int place(int step) const { return first_place + step * (kThreads / kWidth) * Plan::kPitch; }
+    FREQOPS_HOST_DEVICE bool inside(int step) const { return group < kPixelGroups && pixel(step) < Plan::kPixels; }
+  };
+
+  // All loads of some pairs, then what they brought: that many are on their way at the same time. A
+  // pair that is not active stands for the first plane, which there always is.
+  FREQOPS_HOST_DEVICE void load_pixels(const PixelsOfThread& pixels) {
+    constexpr int kPairsOfGroup = Plan::kPairs / kPixelGroups;
+    // Enough to cover the way to memory, within the registers that the other phases need anyway.
+    constexpr int kInFlight = !Many && kThreads * kBlocksPerSm <= 512 ? 8 : 4;
+    constexpr int kTogether = kPixelSteps * kPairsOfGroup <= kInFlight ? kPairsOfGroup : kInFlight / kPixelSteps;
+    static_assert(kPairsOfGroup * kPixelGroups == Plan::kPairs && kPairsOfGroup % kTogether == 0);
+    FREQOPS_ONE_TURN
+    for (int start = 0; start < kPairsOfGroup; start += kTogether) {
+      Value value[kTogether][kPixelSteps];
+      static_for<kTogether>([&](auto i) {
+        const PlanePair pair = shared_.pair[(start + i) * kPixelGroups + pixels.group % kPixelGroups];
+        static_for<kPixelSteps>([&](auto step) {
+          value[i][step] = pixels.inside(step) ? load_pixel(pair, pixels.pixel(step)) : Value{0, 0};
+        });
+      });
+      static_for<kTogether>([&](auto i) {
+        Value* plane = shared_.plane + ((start + i) * kPixelGroups + pixels.group) * Plan::kPlanePitch;
+        static_for<kPixelSteps>([&](auto step) {
+          if (pixels.inside(step)) plane[pixels.place(step)] = value[i][step];
+        });
+      });
+    }
+  }
+  FREQOPS_HOST_DEVICE bool store_pixels(const PixelsOfThread& pixels, int64_t slab, Pass pass) {
+    if (pixels.group >= kPixelGroups) return false;
+    bool redo = false;
+    for (int p = pixels.group; p < Plan::kPairs; p += kPixelGroups) {
+      const PlanePair pair = shared_.pair[p];
+      if (!pair.active) continue;
+      const Value* plane = shared_.plane + p * Plan::kPlanePitch;
+      static_for<kPixelSteps>([&](auto step) {
+        if (!pixels.inside(step)) return;
+        const Value value = plane[pixels.place(step)];
+        store_pixel(pair, slab, pixels.pixel(step), value);
+        if (step == 0 && pixels.first == 0) redo |= note_redo(shared_.pair[p], value, pass);
+      });
+    }
+    return redo;
   }
 
   // Calls f(pair, first pixel, its place in shared memory, twiddle) for the butterflies of the

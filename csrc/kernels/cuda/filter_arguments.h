@@ -28,6 +28,13 @@ struct FilterArguments {
   int responses;
 };
 
+// Whether the memory starts where fft_filter.h says.
+inline bool is_aligned(const FilterProblem& problem) {
+  const auto starts_aligned = [](const void* memory) { return reinterpret_cast<uintptr_t>(memory) % 16 == 0; };
+  return starts_aligned(problem.x) && starts_aligned(problem.y) && starts_aligned(problem.high) &&
+         starts_aligned(problem.table) && starts_aligned(problem.work);
+}
+
 template <class Io, class Gain>
 FilterArguments<Io, Gain> filter_arguments(const FilterProblem& problem, const Gain* table) {
   const FilterShape& shape = problem.shape;

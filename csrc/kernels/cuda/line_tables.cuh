@@ -47,7 +47,7 @@ struct ChirpKernelFill {
   };
   template <class Phases>
   static FREQOPS_HOST_DEVICE void run(const Phases& phases, unsigned, unsigned, const Arguments& arguments) {
-    auto* data = reinterpret_cast<Complex<float>*>(phases.own_shared(0));
+    auto* data = reinterpret_cast<Complex<float>*>(phases.own_shared());
     const int n = arguments.axis.plan.length, padded = arguments.axis.plan.padded;
     phases.run([&](int thread) {
       for (int i = thread; i < padded; i += kThreads) {

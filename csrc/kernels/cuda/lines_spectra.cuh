@@ -13,16 +13,13 @@ struct TransformPlanes {
 
   template <class Phases>
   static FREQOPS_HOST_DEVICE void run(const Phases& phases, unsigned index, unsigned, const Arguments& arguments) {
-    auto* tile = reinterpret_cast<Complex<float>*>(phases.own_shared(0));
+    auto* tile = reinterpret_cast<Complex<float>*>(phases.own_shared());
     const LinesGeometry& geometry = arguments.geometry;
     const int64_t first = int64_t{index} * geometry.tiling.plane.pairs;
     phases.run([&](int thread) {
-      geometry.for_each_of_planes(thread, [&](int p, int pixel, int, int place) {
-        Complex<float> value{0, 0};
-        if (first + p < arguments.count) {
-          value = Sign < 0 ? arguments.load(arguments.planes(first + p), pixel) : arguments.spectrum(first + p)[pixel];
-        }
-        tile[place] = value;
+      geometry.load_planes(thread, tile, [&](int p, int pixel) {
+        if (first + p >= arguments.count) return Complex<float>{0, 0};
+        return Sign < 0 ? arguments.load(arguments.planes(first + p), pixel) : arguments.spectrum(first + p)[pixel];
       });
     });
     transform_lines<Sign>(phases, tile, Sign < 0 ? geometry.rows : geometry.columns);
@@ -48,16 +45,15 @@ struct TransformRows {
 
   template <class Phases>
   static FREQOPS_HOST_DEVICE void run(const Phases& phases, unsigned index, unsigned, const Arguments& arguments) {
-    auto* tile = reinterpret_cast<Complex<float>*>(phases.own_shared(0));
+    auto* tile = reinterpret_cast<Complex<float>*>(phases.own_shared());
     const LinesGeometry& geometry = arguments.geometry;
     const int slot = geometry.tiling.rows.by_groups.quotient(static_cast<int>(index));
     const int group = static_cast<int>(index) - slot * geometry.tiling.rows.groups;
     Complex<float>* spectrum = arguments.spectrum(slot);
     const auto planes = arguments.planes(slot);
     phases.run([&](int thread) {
-      geometry.for_each_of_rows(thread, group, [&](int pixel, int place) {
-        tile[place] = Sign < 0 ? arguments.load(planes, pixel) : spectrum[pixel];
-      });
+      geometry.load_rows(thread, group, tile,
+                         [&](int pixel) { return Sign < 0 ? arguments.load(planes, pixel) : spectrum[pixel]; });
     });
     transform_lines<Sign>(phases, tile, geometry.rows);
     phases.run([&](int thread) {
@@ -80,13 +76,13 @@ struct TransformColumns {
 
   template <class Phases>
   static FREQOPS_HOST_DEVICE void run(const Phases& phases, unsigned index, unsigned, const Arguments& arguments) {
-    auto* tile = reinterpret_cast<Complex<float>*>(phases.own_shared(0));
+    auto* tile = reinterpret_cast<Complex<float>*>(phases.own_shared());
     const LinesGeometry& geometry = arguments.geometry;
     const int slot = geometry.tiling.columns.by_groups.quotient(static_cast<int>(index));
     const int group = static_cast<int>(index) - slot * geometry.tiling.columns.groups;
     Complex<float>* spectrum = arguments.spectrum(slot);
     phases.run([&](int thread) {
-      geometry.for_each_of_columns(thread, group, [&](int position, int place) { tile[place] = spectrum[position]; });
+      geometry.load_columns(thread, group, tile, [&](int position) { return spectrum[position]; });
     });
     transform_lines<Sign>(phases, tile, geometry.columns);
     phases.run([&](int thread) {

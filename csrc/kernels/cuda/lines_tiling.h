@@ -51,35 +51,89 @@ struct LinesGeometry {
 
   FREQOPS_HOST_DEVICE int pixels() const { return height * width; }
 
-  // Calls f(place among the tile's pairs, pixel or position, index over both, place in the tile) for
-  // the values of whole planes.
+  // Value i of a tile: which pair of the tile, which pixel or position of the plane, where in the tile.
+  struct Place {
+    int pair, pixel, place;
+    bool inside;
+  };
+  FREQOPS_HOST_DEVICE Place in_planes(int i) const {
+    const PlaneTiling& plane = tiling.plane;
+    const int pair = plane.by_pixels.quotient(i), pixel = i - pair * pixels();
+    const int row = by_width.quotient(pixel), column = pixel - row * width;
+    return {pair, pixel, pair * plane.plane_pitch + row * plane.pitch + column, i < plane.pairs * pixels()};
+  }
+  FREQOPS_HOST_DEVICE Place in_rows(int i, int group) const {
+    const int row = by_width.quotient(i), pixel = group * tiling.rows.lines * width + i;
+    return {0, pixel, row * tiling.rows.pitch + (i - row * width), row < tiling.rows.lines && pixel < pixels()};
+  }
+  // The number of columns in a group is a power of two.
+  FREQOPS_HOST_DEVICE Place in_columns(int i, int group) const {
+    const LineTiling& columns_tiling = tiling.columns;
+    const int row = i >> columns_tiling.log2_lines;
+    const int column = group * columns_tiling.lines + (i & (columns_tiling.lines - 1));
+    return {0, row * width + column, i, row < height && column < width};
+  }
+
+  // Calls f(pair, pixel, i, place) for whole planes, f(pixel, place) for a group of lines.
   template <class F>
   FREQOPS_HOST_DEVICE void for_each_of_planes(int thread, F&& f) const {
-    const PlaneTiling& plane = tiling.plane;
-    for (int i = thread; i < plane.pairs * pixels(); i += kLineThreads) {
-      const int p = plane.by_pixels.quotient(i), pixel = i - p * pixels();
-      const int row = by_width.quotient(pixel), column = pixel - row * width;
-      f(p, pixel, i, p * plane.plane_pitch + row * plane.pitch + column);
+    for (int i = thread; i < tiling.plane.pairs * pixels(); i += kLineThreads) {
+      const Place at = in_planes(i);
+      f(at.pair, at.pixel, i, at.place);
     }
   }
-  // Calls f(pixel or position, place in the tile) for a group of rows ...
   template <class F>
   FREQOPS_HOST_DEVICE void for_each_of_rows(int thread, int group, F&& f) const {
-    const int first = group * tiling.rows.lines;
-    const int rows_here = first + tiling.rows.lines <= height ? tiling.rows.lines : height - first;
-    for (int i = thread; i < rows_here * width; i += kLineThreads) {
-      const int row = by_width.quotient(i);
-      f(first * width + i, row * tiling.rows.pitch + (i - row * width));
+    for (int i = thread; i < tiling.rows.lines * width; i += kLineThreads) {
+      const Place at = in_rows(i, group);
+      if (at.inside) f(at.pixel, at.place);
     }
   }
-  // ... and of columns, whose number is a power of two.
   template <class F>
   FREQOPS_HOST_DEVICE void for_each_of_columns(int thread, int group, F&& f) const {
-    const LineTiling& columns_tiling = tiling.columns;
-    for (int i = thread; i < columns_tiling.lines * height; i += kLineThreads) {
-      const int row = i >> columns_tiling.log2_lines;
-      const int column = group * columns_tiling.lines + (i & (columns_tiling.lines - 1));
-      if (column < width) f(row * width + column, i);
+    for (int i = thread; i < tiling.columns.lines * height; i += kLineThreads) {
+      const Place at = in_columns(i, group);
+      if (at.inside) f(at.pixel, at.place);
+    }
+  }
+
+  // tile[place] = read(pair, pixel), or read(pixel), in the same order.
+  template <class Read>
+  FREQOPS_HOST_DEVICE void load_planes(int thread, Complex<float>* tile, Read&& read) const {
+    load(
+        thread, tiling.plane.pairs * pixels(), tile, [&](int i) { return in_planes(i); },
+        [&](const Place& at) { return read(at.pair, at.pixel); });
+  }
+  template <class Read>
+  FREQOPS_HOST_DEVICE void load_rows(int thread, int group, Complex<float>* tile, Read&& read) const {
+    load(
+        thread, tiling.rows.lines * width, tile, [&](int i) { return in_rows(i, group); },
+        [&](const Place& at) { return read(at.pixel); });
+  }
+  template <class Read>
+  FREQOPS_HOST_DEVICE void load_columns(int thread, int group, Complex<float>* tile, Read&& read) const {
+    load(
+        thread, tiling.columns.lines * height, tile, [&](int i) { return in_columns(i, group); },
+        [&](const Place& at) { return read(at.pixel); });
+  }
+
+ private:
+  // Some loads before the first store, so that that many are on their way at the same time.
+  template <class PlaceOf, class Read>
+  static FREQOPS_HOST_DEVICE void load(int thread, int count, Complex<float>* tile, PlaceOf&& place_of, Read&& read) {
+    constexpr int kTogether = 4;
+    FREQOPS_ONE_TURN
+    for (int start = thread; start < count; start += kTogether * kLineThreads) {
+      Complex<float> value[kTogether];
+      int place[kTogether];
+      static_for<kTogether>([&](auto j) FREQOPS_INLINED {
+        const Place at = place_of(start + j * kLineThreads);
+        place[j] = at.inside ? at.place : -1;
+        value[j] = at.inside ? read(at) : Complex<float>{0, 0};
+      });
+      static_for<kTogether>([&](auto j) FREQOPS_INLINED {
+        if (place[j] >= 0) tile[place[j]] = value[j];
+      });
     }
   }
 };

@@ -6,7 +6,9 @@
 //
 // A cluster is several blocks that read and write each other's shared memory. Its phases call
 // f(thread, rank), rank being the block's number in the cluster; run_across ends in a barrier of
-// the whole cluster, which has to stand between a write and another block's read.
+// the whole cluster, which has to stand between one block's write and another one's read or write of
+// the same memory. On the host one block runs on to the next such barrier before another one starts:
+// where one is missing, blocks from the last to the first give other bits than in order.
 #pragma once
 
 #include <type_traits>
@@ -42,13 +44,13 @@ class DevicePhases {
     }
   }
 
-  // Shared memory of the calling thread's own block, whose rank it is, ...
-  __device__ __forceinline__ unsigned char* own_shared(int) const { return shared_; }
-  // ... and of any block of the cluster.
-  __device__ __forceinline__ unsigned char* shared_of(int rank) const {
-    if constexpr (Blocks == 1) return shared_;
-    unsigned char* mapped;
-    asm("mapa.u64 %0, %1, %2;" : "=l"(mapped) : "l"(shared_), "r"(rank));
+  __device__ __forceinline__ unsigned char* own_shared() const { return shared_; }
+  // The place in the shared memory of block `rank` where this block has *own.
+  template <class T>
+  __device__ __forceinline__ T* in_block(int rank, T* own) const {
+    if constexpr (Blocks == 1) return own;
+    T* mapped;
+    asm("mapa.u64 %0, %1, %2;" : "=l"(mapped) : "l"(own), "r"(rank));
     return mapped;
   }
 
@@ -79,44 +81,51 @@ class DevicePhases {
 };
 #endif
 
+// One block. wait_for_cluster() returns when all blocks of its cluster have called theirs.
+template <class WaitForCluster>
 class HostPhases {
  public:
-  // Shared memory of `blocks` blocks lies one after another, `stride` bytes apart.
-  HostPhases(int threads, int blocks, bool backwards, unsigned char* shared, long long stride)
-      : threads_(threads), blocks_(blocks), backwards_(backwards), shared_(shared), stride_(stride) {}
+  // Shared memory of the blocks of a cluster lies one after another, `stride` bytes apart.
+  HostPhases(int threads, int rank, bool backwards, unsigned char* shared, long long stride, WaitForCluster& wait)
+      : threads_(threads), rank_(rank), backwards_(backwards), shared_(shared), stride_(stride), wait_(wait) {}
 
   template <class F>
   void run(F&& f) const {
-    for (int i = 0; i < blocks_ * threads_; ++i) call(f, backwards_ ? blocks_ * threads_ - 1 - i : i);
+    for (int i = 0; i < threads_; ++i) call(f, backwards_ ? threads_ - 1 - i : i);
   }
   template <class F>
   bool run_any(F&& f) const {
     bool any = false;
-    for (int i = 0; i < threads_; ++i) any |= f(backwards_ ? threads_ - 1 - i : i);
+    for (int i = 0; i < threads_; ++i) any |= call(f, backwards_ ? threads_ - 1 - i : i);
     return any;
   }
   template <class F>
   void run_across(F&& f) const {
     run(f);
+    wait_();
   }
 
-  unsigned char* own_shared(int rank) const { return shared_of(rank); }
-  unsigned char* shared_of(int rank) const { return shared_ + rank * stride_; }
+  unsigned char* own_shared() const { return shared_ + rank_ * stride_; }
+  template <class T>
+  T* in_block(int rank, T* own) const {
+    return reinterpret_cast<T*>(reinterpret_cast<unsigned char*>(own) + (rank - rank_) * stride_);
+  }
 
  private:
   template <class F>
-  void call(F& f, int index) const {
+  decltype(auto) call(F& f, int thread) const {
     if constexpr (std::is_invocable_v<F&, int, int>) {
-      f(index % threads_, index / threads_);
+      return f(thread, rank_);
     } else {
-      f(index);
+      return f(thread);
     }
   }
 
-  int threads_, blocks_;
+  int threads_, rank_;
   bool backwards_;
   unsigned char* shared_;
   long long stride_;
+  WaitForCluster& wait_;
 };
 
 }  // namespace freqops::cuda

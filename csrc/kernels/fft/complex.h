@@ -31,6 +31,13 @@
 #define FREQOPS_INLINED __attribute__((always_inline))
 #endif
 
+// Before a loop whose turns the compiler should not overlap: their registers would add up.
+#if defined(__CUDACC__)
+#define FREQOPS_ONE_TURN _Pragma("unroll 1")
+#else
+#define FREQOPS_ONE_TURN
+#endif
+
 namespace freqops {
 
 // The type that a constant has beside a value of type V: V itself for float and double; lanes.h adds SIMD vectors.

@@ -2,10 +2,13 @@
 // machine without a GPU checks every index and every number of a kernel.
 #pragma once
 
+#include <atomic>
 #include <cstdint>
 #include <cstdlib>
 #include <cstring>
 #include <memory>
+#include <thread>
+#include <vector>
 
 #include "../cuda/phases.h"
 
@@ -18,22 +21,55 @@ struct ReplayOptions {
 };
 ReplayOptions& replay_options();
 
+// The blocks of a cluster are threads of which only one runs at a time: each up to a barrier of the
+// cluster, in order or in reverse.
+class ClusterTurns {
+ public:
+  ClusterTurns(int blocks, bool backwards)
+      : blocks_(blocks), step_(backwards ? blocks - 1 : 1), turn_(backwards ? blocks - 1 : 0) {}
+
+  void wait(int rank) const {
+    for (int turn; (turn = turn_.load()) != rank;) turn_.wait(turn);
+  }
+  void pass(int rank) {
+    turn_.store((rank + step_) % blocks_);
+    turn_.notify_all();
+  }
+
+ private:
+  int blocks_, step_;
+  std::atomic<int> turn_;
+};
+
 class HostLauncher {
  public:
   explicit HostLauncher(void*) {}
 
   template <class Program>
   int run(int64_t count, int shared_bytes, const typename Program::Arguments& arguments) const {
+    if (!can_run<Program>(shared_bytes)) return 1;  // cudaErrorInvalidValue, as the device would
     const int64_t stride = (shared_bytes + 127) / 128 * 128, bytes = Program::kClusterBlocks * stride;
     const std::unique_ptr<unsigned char, void (*)(void*)> shared(
         static_cast<unsigned char*>(std::aligned_alloc(128, static_cast<size_t>(bytes) + 128)), std::free);
     const bool backwards = replay_options().backwards;
-    const HostPhases phases(Program::kThreads, Program::kClusterBlocks, backwards, shared.get(), stride);
     for (int64_t i = 0; i < count; ++i) {
       // Shared memory starts as NaN, so that a value read before it is written shows in the result.
       std::memset(shared.get(), 0xff, static_cast<size_t>(bytes));
-      const int64_t index = backwards ? count - 1 - i : i;
-      Program::run(phases, static_cast<unsigned>(index), static_cast<unsigned>(count), arguments);
+      const auto index = static_cast<unsigned>(backwards ? count - 1 - i : i);
+      ClusterTurns turns(Program::kClusterBlocks, backwards);
+      const auto run_block = [&](int rank) {
+        auto wait_for_cluster = [&] {
+          turns.pass(rank);
+          turns.wait(rank);
+        };
+        turns.wait(rank);
+        Program::run(HostPhases(Program::kThreads, rank, backwards, shared.get(), stride, wait_for_cluster), index,
+                     static_cast<unsigned>(count), arguments);
+        turns.pass(rank);
+      };
+      std::vector<std::jthread> others;
+      for (int rank = 1; rank < Program::kClusterBlocks; ++rank) others.emplace_back(run_block, rank);
+      run_block(0);
     }
     return 0;
   }

@@ -5,7 +5,6 @@
 #include "../../kernels/cuda/fft_filter.h"
 
 #include <cstdint>
-#include <limits>
 #include <optional>
 #include <string>
 #include <vector>
@@ -17,6 +16,7 @@
 #include <torch/headeronly/util/Exception.h>
 
 #include "launch.h"
+#include "planes.h"
 
 namespace freqops::cuda {
 namespace {
@@ -24,12 +24,9 @@ namespace {
 using torch::headeronly::ScalarType;
 using torch::stable::Tensor;
 
-// As everywhere in freqops; positions in a plane are 32-bit numbers.
-constexpr int64_t kLargestPlane = int64_t{1} << 26;
-constexpr int64_t kMostPlanes = std::numeric_limits<int>::max(), kMostResponses = int64_t{1} << 20;
+constexpr int64_t kMostResponses = int64_t{1} << 20;
 // More than any memory holds, and far from where a product of sizes would overflow.
 constexpr int64_t kMostElements = int64_t{1} << 48;
-constexpr uintptr_t kAlignment = 16;  // bytes, for loads of several elements
 
 struct NamedForm {
   const char* name;
@@ -44,40 +41,10 @@ Form form_named(const char* op, const std::string& name) {
   STD_TORCH_CHECK(false, op, ": form must be plane, even_odd or lines, got ", name);
 }
 
-bool is_plane(int64_t height, int64_t width) {
-  return height >= 1 && width >= 1 && height <= kLargestPlane && width <= kLargestPlane / height;
-}
-
-void check_plane(const char* op, const char* argument, int64_t height, int64_t width) {
-  STD_TORCH_CHECK(is_plane(height, width), op, ": a plane of ", argument, " must have 1 to ", kLargestPlane,
-                  " elements, got ", height, " x ", width);
-}
-
 void check_float_table(const char* op, const char* argument, const Tensor& tensor) {
   STD_TORCH_CHECK(on_device(tensor) && tensor.scalar_type() == ScalarType::Float && tensor.is_contiguous(), op, ": ",
                   argument, " must be a contiguous float32 ", kDevice, " tensor");
 }
-
-bool same_sizes(const Tensor& a, const Tensor& b) {
-  bool same = a.dim() == b.dim() && a.get_device_index() == b.get_device_index();
-  for (int64_t i = 0; same && i < a.dim(); ++i) same = a.size(i) == b.size(i);
-  return same;
-}
-
-Element element_of(const char* op, const Tensor& x) {
-  switch (x.scalar_type()) {
-    case ScalarType::Float:
-      return Element::kFloat;
-    case ScalarType::Half:
-      return Element::kHalf;
-    case ScalarType::BFloat16:
-      return Element::kBFloat16;
-    default:
-      STD_TORCH_CHECK(false, op, ": x must be float32, float16 or bfloat16");
-  }
-}
-
-bool is_aligned(const void* data) { return reinterpret_cast<uintptr_t>(data) % kAlignment == 0; }
 
 // Launches, and puts it into words where the form does not take the size or the device not the form.
 template <class Start>
@@ -92,7 +59,8 @@ void launch_form(const char* op, const Tensor& tensor, const std::string& form_n
 }
 
 std::string fft_filter_form(int64_t height, int64_t width) {
-  const Form form = is_plane(height, width) ? choose_form(static_cast<int>(height), static_cast<int>(width)) : Form::kNone;
+  const Form form =
+      is_plane(height, width) ? choose_form(static_cast<int>(height), static_cast<int>(width)) : Form::kNone;
   for (const NamedForm& entry : kForms) {
     if (form == entry.form) return entry.name;
   }
@@ -136,17 +104,14 @@ Tensor fft_filter_table(const Tensor& response, const std::optional<Tensor>& ima
 
 FilterShape checked_shape(const char* op, const Tensor& x, int64_t responses, int64_t channels, bool complex_response,
                           bool high) {
-  STD_TORCH_CHECK(on_device(x) && x.is_contiguous() && x.dim() >= 2, op, ": x must be a contiguous ", kDevice,
-                  " tensor of at least 2 dimensions");
+  check_planes(op, "x", x);
   const int64_t height = x.size(x.dim() - 2), width = x.size(x.dim() - 1);
-  check_plane(op, "x", height, width);
   STD_TORCH_CHECK(responses >= 1 && responses <= kMostResponses, op, ": responses must be 1 to ", kMostResponses,
                   ", got ", responses);
   STD_TORCH_CHECK(channels == 0 || (x.dim() >= 3 && x.size(x.dim() - 3) == channels), op,
                   ": channels must be 0 or those of x [..., C, H, W], got ", channels);
   const int64_t planes = x.numel() / (height * width);
-  STD_TORCH_CHECK(planes <= kMostPlanes && channels <= kMostPlanes, op, ": x must have at most ", kMostPlanes,
-                  " planes, got ", planes);
+  STD_TORCH_CHECK(channels <= kMostPlanes, op, ": channels must be at most ", kMostPlanes, ", got ", channels);
   const int64_t counted = responses * height * width;  // below 2^46
   STD_TORCH_CHECK(channels <= kMostElements / counted && planes <= kMostElements / counted, op, ": at most ",
                   kMostElements, " elements can be asked for");
@@ -185,8 +150,7 @@ std::vector<Tensor> fft_filter_planes(const Tensor& x, const Tensor& table, cons
   // A view may start between the vectors that kernels load.
   const Tensor source = is_aligned(x.const_data_ptr()) ? x : torch::stable::clone(x);
   launch_form(op, x, form_name, form, shape, [&](void* stream) {
-    const int64_t bytes = filter_work_bytes(form, shape), float_size = sizeof(float);
-    const Tensor work = new_memory(x, {(bytes + float_size - 1) / float_size}, ScalarType::Float);
+    const Tensor work = new_work(x, filter_work_bytes(form, shape));
     return fft_filter(form,
                       {.shape = shape,
                        .element = element,

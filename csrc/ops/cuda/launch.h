@@ -74,10 +74,13 @@ void launch(const char* op, const torch::stable::Tensor& tensor, Start&& start) 
   STD_TORCH_CHECK(error == cudaSuccess, op, ": CUDA error: ", cudaGetErrorString(error));
 }
 
-// Whether an error may mean that the device cannot run the kernel it was asked for.
+// Whether an error may mean that the device cannot run the kernel it was asked for. Whoever asks says
+// so in words of his own, and the runtime forgets the error, as in launch.
 inline bool is_refusal(int error) {
-  return error == cudaErrorInvalidValue || error == cudaErrorInvalidDeviceFunction ||
-         error == cudaErrorNoKernelImageForDevice;
+  const bool refusal = error == cudaErrorInvalidValue || error == cudaErrorInvalidDeviceFunction ||
+                       error == cudaErrorNoKernelImageForDevice;
+  if (refusal) static_cast<void>(cudaGetLastError());
+  return refusal;
 }
 
 }  // namespace freqops::cuda

@@ -3,10 +3,12 @@
 #pragma once
 
 #include <algorithm>
+#include <array>
 #include <cstdint>
 #include <cstring>
 #include <vector>
 
+#include <torch/csrc/stable/library.h>
 #include <torch/csrc/stable/ops.h>
 #include <torch/csrc/stable/tensor.h>
 #include <torch/headeronly/core/ScalarType.h>
@@ -22,15 +24,29 @@ inline std::vector<torch::stable::Tensor>& replay_buffers() {
   return buffers;
 }
 
+// What starts at an element of a buffer, contiguous. Not a view of it: memory of a device is none.
+inline torch::stable::Tensor part_of(const torch::stable::Tensor& buffer, int64_t start,
+                                     const std::vector<int64_t>& sizes) {
+  using torch::headeronly::IntHeaderOnlyArrayRef;
+  using torch::stable::detail::from;
+  std::vector<int64_t> strides(sizes.size(), 1);
+  for (size_t i = sizes.size(); i-- > 1;) strides[i - 1] = strides[i] * std::max<int64_t>(sizes[i], 1);
+  std::array<StableIValue, 5> stack{from(torch::stable::new_empty(buffer, {0})), from(buffer), from(start),
+                                    from(IntHeaderOnlyArrayRef(sizes)), from(IntHeaderOnlyArrayRef(strides))};
+  STABLE_TORCH_ERROR_CODE_CHECK(
+      torch_call_dispatcher("aten::set_", "source_Tensor_storage_offset", stack.data(), TORCH_ABI_VERSION));
+  return torch::stable::detail::to<torch::stable::Tensor>(stack[0]);
+}
+
 inline torch::stable::Tensor new_memory(const torch::stable::Tensor& like, const std::vector<int64_t>& sizes,
                                         torch::headeronly::ScalarType type) {
   int64_t elements = 1;
   for (const int64_t size : sizes) elements *= size;
-  torch::stable::Tensor buffer =
+  const torch::stable::Tensor buffer =
       torch::stable::new_empty(like, std::vector<int64_t>{elements + 2 * kMargin}, type);
   std::memset(buffer.mutable_data_ptr(), 0xff, static_cast<size_t>(buffer.numel() * buffer.element_size()));
   replay_buffers().push_back(buffer);
-  return torch::stable::view(torch::stable::narrow(buffer, 0, kMargin, elements), sizes);
+  return part_of(buffer, kMargin, sizes);
 }
 
 inline void check_replay_memory(const char* op) {

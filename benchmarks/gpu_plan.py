@@ -1,0 +1,117 @@
+"""What `make gpu` measures: shapes, targets, and what was predicted. Standard library only."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass, replace
+from typing import Any, Literal
+
+SIZES = (7, 8, 14, 16, 28, 32, 56, 64, 96, 112, 128, 160, 192, 224, 256, 299, 320, 384, 480, 512)
+HEADLINE_BYTES = 200_000_000  # beyond every cache, so that nobody is flattered by it
+RADII = (1, 2, 3, 4, 6, 8, 12, 16)  # bins, in 32nds of the size
+
+Shape = tuple[int, int, int, int]
+
+
+@dataclass(frozen=True)
+class Target:
+    """What ours is meant to reach.
+
+    Attributes:
+        times_naive: how many times as fast as torch.fft as usually written.
+        share_of_copy: a device copy of the same bytes takes this share of our time.
+    """
+
+    times_naive: float
+    share_of_copy: float | None = None
+
+
+# Set before anything was run on a GPU, for an H200; from the design study's predictions.
+_FILTER_TARGETS = {
+    **dict.fromkeys((7, 8, 14, 16, 28, 32), Target(5.0, 0.75)),
+    56: Target(5.5, 0.75),
+    112: Target(5.0, 0.66),
+    224: Target(5.0, 0.63),
+    256: Target(4.0, 0.50),
+    299: Target(2.8, 0.33),
+    384: Target(4.0, 0.45),
+    512: Target(4.0, 0.45),
+}
+_HALF_TARGET = Target(6.0)
+# The study's shapes, and its prediction in microseconds on an H200 (docs/kernels.md).
+PREDICTED: dict[Shape, float] = {
+    (128, 3, 32, 32): 3,
+    (1024, 3, 32, 32): 8.5,
+    (64, 512, 7, 7): 5,
+    (64, 256, 14, 14): 8.6,
+    (64, 128, 28, 28): 15,
+    (64, 64, 56, 56): 33,
+    (64, 256, 56, 56): 126,
+    (64, 64, 112, 112): 145,
+    (64, 3, 224, 224): 37,
+    (256, 3, 224, 224): 120,
+    (64, 3, 256, 256): 48,
+    (32, 3, 299, 299): 48,
+    (32, 3, 384, 384): 56,
+    (16, 3, 512, 512): 52,
+}
+
+
+@dataclass(frozen=True)
+class Plan:
+    """One row to measure, before anything of it exists."""
+
+    op: Literal["filter", "bank", "low_high", "mix"]
+    shape: Shape
+    dtype: str
+    target: Target | None = None
+    predicted_us: float | None = None
+
+    @property
+    def size(self) -> int:
+        """Height and width."""
+        return self.shape[-1]
+
+    @property
+    def label(self) -> str:
+        """As tables show it."""
+        return f"{self.op} {'x'.join(map(str, self.shape))} {self.dtype}"
+
+    def small(self) -> Plan:
+        """The same with few images: two and a half pairs of planes."""
+        return replace(self, shape=(5, 1, self.size, self.size))
+
+    def record(self) -> dict[str, Any]:
+        """For the results."""
+        return {**asdict(self), "label": self.label}
+
+
+def plans(sizes: Sequence[int] = SIZES) -> list[Plan]:
+    """Every row: large tensors first, then the study's shapes, then the other ops."""
+    rows = [
+        Plan("filter", headline_shape(size, width), dtype, target)
+        for size in sizes
+        for dtype, width, target in (
+            ("float32", 4, _FILTER_TARGETS.get(size)),
+            ("bfloat16", 2, _HALF_TARGET),
+        )
+    ]
+    rows += [
+        Plan("filter", shape, "float32", predicted_us=microseconds)
+        for shape, microseconds in PREDICTED.items()
+    ]
+    for size in (56, 224, 256):
+        bank = headline_shape(size, 2 * (1 + len(RADII)))  # reads and writes as much as a filter
+        large = headline_shape(size, 4)
+        rows.append(Plan("bank", bank, "float32", Target(6.0) if size == 224 else None))
+        rows.append(Plan("low_high", large, "float32", Target(4.0)))
+        rows.append(Plan("mix", large, "float32", Target(4.0)))
+    return [row for row in rows if row.size in sizes]
+
+
+def headline_shape(size: int, element_bytes: int) -> Shape:
+    """Feature maps below 160, images above; whole multiples of 8 images, above 200 MB."""
+    channels = 64 if size < 160 else 3
+    images = math.ceil(HEADLINE_BYTES / (element_bytes * channels * size * size))
+    return (images + -images % 8, channels, size, size)

@@ -1,0 +1,75 @@
+"""Calls each form of each op once, on a few planes: what compute-sanitizer is run on.
+
+Every tensor has memory of its own there (PYTORCH_NO_CUDA_MEMORY_CACHING, set by gpu.py), so that an
+address beyond its end is nobody else's.
+"""
+
+from __future__ import annotations
+
+import argparse
+import itertools
+from pathlib import Path
+from typing import Any
+
+import torch
+from gpu_scene import FORMS
+
+import freqops
+
+# In a block by one and by two stages, in a cluster, in the kernels for any size: one, and three.
+SIZES = ((7, 7), (28, 28), (56, 56), (9, 10), (224, 224), (256, 256), (131, 129), (1, 37))
+DTYPES = (torch.float32, torch.float16, torch.bfloat16)
+
+
+def main() -> None:
+    """Ends without a word where everything could be called."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--replay", type=Path, help="library of the host replay: run on the CPU")
+    arguments = parser.parse_args()
+    if arguments.replay is None:
+        device, kernels = "cuda", torch.ops.freqops
+    else:
+        torch.ops.load_library(arguments.replay)
+        device, kernels = "cpu", torch.ops.freqops_replay
+    for height, width in SIZES:
+        for form in FORMS:
+            if kernels.fft_filter_form_takes(form, height, width):
+                call_filters(kernels, form, height, width, device)
+        call_ops(height, width, device)
+        if device == "cuda":
+            torch.cuda.synchronize()
+
+
+def call_filters(kernels: Any, form: str, height: int, width: int, device: str) -> None:
+    """Real and complex, shared and per channel, one response and several, with and without high."""
+    channels, count = 2, 3
+    x = torch.rand(3, channels, height, width, device=device)
+    x[1, 0, 0, 0] = torch.nan  # the way of a pair that is redone
+    for complex_response, per_channel, high in itertools.product((False, True), repeat=3):
+        shape = (count, *([channels] if per_channel else []), height, width // 2 + 1)
+        response = torch.rand(shape, device=device)
+        table = kernels.fft_filter_table(
+            response, response if complex_response else None, form, width
+        )
+        single = kernels.fft_filter_table(
+            response[0], response[0] if complex_response else None, form, width
+        )
+        rest = (channels if per_channel else 0, complex_response, high)
+        for dtype in DTYPES:
+            kernels.fft_filter_planes(x.to(dtype), table, form, count, *rest)
+            kernels.fft_filter_planes(x.to(dtype), single, form, 1, *rest)
+
+
+def call_ops(height: int, width: int, device: str) -> None:
+    """The ops as users call them, gradients of a learned response included."""
+    x = torch.rand(3, 2, height, width, device=device, requires_grad=True)
+    response = torch.rand(2, height, width // 2 + 1, device=device, requires_grad=True)
+    freqops.fft_filter2d(x, response).sum().backward()
+    freqops.filter_bank2d(x, torch.stack([response, response])).sum().backward()
+    freqops.low_high2d(x, [0.1, 0.2])
+    freqops.split_bands2d(x, [0.1, 0.2])
+    freqops.mix_amplitude_phase2d(x, x.flip(0)).sum().backward()
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,6 @@
+#include "device_launcher.cuh"
+#include "fft_filter_even_odd.cuh"
+
+namespace freqops::cuda {
+template int run_even_odd_filter<DeviceLauncher, BFloat16>(const DeviceLauncher&, const FilterProblem&);
+}  // namespace freqops::cuda

@@ -1,0 +1,290 @@
+"""`make gpu`, as far as it goes without a GPU: what it plans, checks, reports and survives."""
+
+import json
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+import gpu
+import gpu_plan
+import gpu_report
+import pytest
+import torch
+from interleave import Contender, Timing, interleave
+
+ROOT = Path(__file__).parents[2]
+COMMAND = [sys.executable, str(ROOT / "benchmarks" / "gpu.py")]
+
+
+# --- what is measured -----------------------------------------------------------------------------
+
+
+def test_every_size_is_measured_large_in_both_types() -> None:
+    rows = gpu_plan.plans()
+    for size in gpu_plan.SIZES:
+        for dtype, element_bytes in (("float32", 4), ("bfloat16", 2)):
+            (row,) = (
+                row
+                for row in rows
+                if (row.op, row.size, row.dtype, row.predicted_us) == ("filter", size, dtype, None)
+            )
+            moved = element_bytes * torch.Size(row.shape).numel()
+            assert gpu_plan.HEADLINE_BYTES <= moved < 1.2 * gpu_plan.HEADLINE_BYTES
+    assert {row.shape for row in rows if row.predicted_us} == set(gpu_plan.PREDICTED)
+    assert {row.op for row in rows} == {"filter", "bank", "low_high", "mix"}
+
+
+def test_only_the_sizes_asked_for() -> None:
+    assert {row.size for row in gpu_plan.plans([7, 224])} == {7, 224}
+
+
+def test_dry_run(tmp_path: Path) -> None:
+    """All contenders of every row agree here, with few images, and nothing claims to be a time."""
+    command = [*COMMAND, "--dry-run", "--only", "kernels,measure", "--sizes", "7,56"]
+    done = subprocess.run(command, capture_output=True, text=True, cwd=tmp_path)
+    assert done.returncode == 0, done.stdout + done.stderr
+    listed = [f"  {row.label}" for row in gpu_plan.plans([7, 56])]
+    assert [line for line in done.stdout.splitlines() if line.startswith("  ")] == listed
+    result = json.loads((ROOT / "build" / "gpu" / "dry-run.json").read_text())
+    rows = result["steps"]["measure"]["rows"]
+    assert [row["device"] for row in rows] == ["cpu"] * len(listed)
+    errors = [entry["error"] for row in rows for entry in row["contenders"] if entry["error"]]
+    assert len(errors) >= 3 * 5  # ours, naive and tuned in every filter row
+    assert max(errors) < 2.5e-3
+    assert set(result["steps"]["kernels"]["by_size"]) == {"7", "56"}
+
+
+@pytest.mark.skipif(torch.cuda.is_available(), reason="it would run")
+def test_without_a_gpu_is_one_sentence() -> None:
+    done = subprocess.run([*COMMAND, "--sizes", "7"], capture_output=True, text=True)
+    assert done.returncode == 2
+    sentence = "nvidia-smi shows no GPU here; --dry-run does what can be done without one"
+    assert done.stderr.strip().endswith(sentence)
+
+
+@pytest.mark.parametrize(
+    ("option", "value", "sentence"),
+    [
+        ("--sizes", "7,9", "--sizes: must be of 7,8,14"),
+        (
+            "--only",
+            "build,tea",
+            "--only: must be of build, tests, sanitizer, kernels, measure, got",
+        ),
+    ],
+)
+def test_rejects(option: str, value: str, sentence: str) -> None:
+    done = subprocess.run([*COMMAND, "--dry-run", option, value], capture_output=True, text=True)
+    assert done.returncode == 2
+    assert sentence in done.stderr
+
+
+# --- steps fail alone -----------------------------------------------------------------------------
+
+
+@pytest.fixture
+def run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> gpu.Run:
+    monkeypatch.setattr(gpu, "BUILD", tmp_path)
+    return gpu.Run([7], dry=True, end=time.monotonic() + 100)
+
+
+def test_step_that_fails_leaves_what_it_found(
+    run: gpu.Run, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def broken(run: gpu.Run) -> dict[str, Any]:
+        raise gpu.StepFailed("the tests failed", failures=3)
+
+    monkeypatch.setitem(gpu.STEPS, "tests", broken)
+    result = gpu.perform("tests", run)
+    assert (result["failed"], result["failures"]) == ("the tests failed", 3)
+    assert "tests: the tests failed" in capsys.readouterr().out
+
+
+def test_command_is_ended_in_time(run: gpu.Run) -> None:
+    code = "import time; print('begun', flush=True); time.sleep(60)"
+    start = time.monotonic()
+    with pytest.raises(gpu.StepFailed, match="sleeper did not end within 1 s") as caught:
+        gpu.execute("sleeper", [sys.executable, "-c", code], 1)
+    assert time.monotonic() - start < 20
+    assert caught.value.found["output"] == "begun\n"
+
+
+def test_command_that_fails_is_told(run: gpu.Run, tmp_path: Path) -> None:
+    code = "import sys; print('why'); sys.exit(5)"
+    with pytest.raises(gpu.StepFailed, match=r"step ended with 5; see .*step\.log"):
+        gpu.execute("step", [sys.executable, "-c", code], 30)
+    assert (tmp_path / "step.log").read_text() == "why\n"
+
+
+def test_measuring_goes_on_behind_a_row_that_breaks_the_process(
+    run: gpu.Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """After row 0 the process ends; at row 1 another writes nothing; a third measures row 2."""
+    plans = gpu_plan.plans([7])
+    assert len(plans) == 3
+    starts = []
+
+    def script(self: gpu.Run, step: str, name: str, *options: Any) -> str:
+        start = options[options.index("--start") + 1]
+        starts.append(start)
+        if start == 1:
+            raise gpu.StepFailed("measure ended with -11")
+        line = json.dumps({"number": start, "plan": plans[start].record()})
+        with (tmp_path / "rows.jsonl").open("a") as file:
+            file.write(line + "\n")
+        if start == 0:
+            raise gpu.StepFailed("measure ended with 1")
+        return ""
+
+    monkeypatch.setattr(gpu.Run, "python", script)
+    with pytest.raises(
+        gpu.StepFailed, match="not measured: filter 31888x64x7x7 bfloat16"
+    ) as caught:
+        gpu.measure(run)
+    assert starts == [0, 1, 2]
+    rows = caught.value.found["rows"]
+    assert [row["number"] for row in rows] == [0, 1, 2]
+    assert [row.get("failed") for row in rows] == [None, "measure ended with -11", None]
+
+
+def test_row_without_time_is_told(run: gpu.Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(gpu.Run, "python", lambda *_, **__: "")
+    with pytest.raises(gpu.StepFailed, match="not measured: filter 15944x64x7x7 float32, filter"):
+        gpu.measure(run)
+
+
+@pytest.mark.parametrize(
+    ("status", "said", "sentence"),
+    [
+        (0, "========= ERROR SUMMARY: 0 errors", None),
+        (86, "========= ERROR SUMMARY: 2 errors", "memcheck ended with 86; .*racecheck ended with"),
+        (0, "Device not supported", "memcheck came to no summary; racecheck came to no summary"),
+    ],
+    ids=["clean", "errors", "unsupported"],
+)
+def test_sanitizer_is_believed_only_with_its_summary(
+    run: gpu.Run,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    status: int,
+    said: str,
+    sentence: str | None,
+) -> None:
+    program = tmp_path / "compute-sanitizer"
+    program.write_text(f"#!/bin/sh\necho '{said}'\nexit {status}\n")
+    program.chmod(0o755)
+    run.dry = False
+    monkeypatch.setattr(gpu, "tool", lambda name: str(program))
+    if sentence is None:
+        summary = "ERROR SUMMARY: 0 errors"
+        assert gpu.sanitizer(run) == {"memcheck": summary, "racecheck": summary}
+        return
+    with pytest.raises(gpu.StepFailed, match=sentence):
+        gpu.sanitizer(run)
+
+
+def test_gpu_is_described(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    program = tmp_path / "nvidia-smi"
+    program.write_text("#!/bin/sh\necho 'NVIDIA H200, 580.159.04, 9.0, 143771 MiB, 345 MHz'\n")
+    program.chmod(0o755)
+    monkeypatch.setenv("PATH", str(tmp_path), prepend=":")
+    described = gpu.gpu()
+    assert described is not None
+    assert (described["name"], described["compute_cap"]) == ("NVIDIA H200", "9.0")
+    assert gpu.file_name({"gpu": described}) == "gpu-nvidia-h200.json"
+
+
+# --- what is reported -----------------------------------------------------------------------------
+
+
+def row(**medians: float) -> dict[str, Any]:
+    """A row as it is written, medians in milliseconds by contender."""
+    plan = gpu_plan.plans([56])[0].record()
+    roles = {"naive": "peer", "tuned": "peer", "copy": "floor"}
+    contenders = [
+        {"name": name, "role": roles.get(name, "ours"), "median": median, "error": 1e-7}
+        for name, median in medians.items()
+    ]
+    return {"plan": plan, "in_graphs": False, "contenders": contenders}
+
+
+def test_verdict_is_of_the_fastest_form() -> None:
+    """5.5 times naive and 75 % of the copy are asked for at 56."""
+    judged = gpu_report.verdict(
+        row(freqops=0.11, plane=0.10, lines=0.2, naive=0.6, tuned=0.5, copy=0.08)
+    )
+    assert (judged.form, judged.met) == ("plane", True)
+    assert judged.times_naive == pytest.approx(6.0)
+    assert judged.times_tuned == pytest.approx(5.0)
+    assert judged.share_of_copy == pytest.approx(0.8)
+    assert (judged.microseconds, judged.op_microseconds) == pytest.approx((100, 110))
+
+
+@pytest.mark.parametrize(("naive", "copy"), [(0.54, 0.08), (0.6, 0.07)])
+def test_target_needs_both_numbers(naive: float, copy: float) -> None:
+    judged = gpu_report.verdict(row(freqops=0.1, plane=0.1, naive=naive, tuned=0.5, copy=copy))
+    assert judged.met is False
+
+
+def test_table_shows_misses_and_failures() -> None:
+    measured = row(freqops=0.11, plane=0.10, lines=0.2, naive=0.4, tuned=0.3, copy=0.08)
+    broken = {"plan": gpu_plan.plans([7])[0].record(), "failed": "RuntimeError: CUDA error"}
+    text = gpu_report.table([measured, broken])
+    head, line, last = text.splitlines()
+    assert head.split()[:3] == ["row", "form", "us"]
+    cells = "plane 100 110 4.00 3.00 80% 5.5x 75% NO 1.0e-07 lines 200"
+    assert line.split()[3:] == cells.split()
+    assert "FAILED" in last
+    assert last.endswith("RuntimeError: CUDA error")
+    assert gpu_report.summary([measured, broken]) == "targets met: 0 of 1; rows that failed: 1"
+
+
+# --- times ----------------------------------------------------------------------------------------
+
+
+def test_interleaving_asks_the_clock_it_is_given() -> None:
+    asked = []
+
+    def clock(contender: Contender, untimed: int, calls: int) -> list[float]:
+        asked.append((contender.name, untimed, calls))
+        return [1e-3 * (index + 1) for index in range(calls)]
+
+    contenders = [Contender(name, lambda: None) for name in ("a", "b")]
+    timings = interleave(contenders, seconds=0, least_rounds=3, clock=clock)
+    # 2 ms make a turn: two calls of 1 ms, after an untimed one.
+    assert sorted(asked[-6:]) == [("a", 1, 2)] * 3 + [("b", 1, 2)] * 3
+    assert timings["a"] == Timing(minimum=1.0, median=1.5, spread=1.0, samples=6)
+
+
+def test_rotation_goes_through_inputs_and_keeps_results() -> None:
+    from gpu_clock import Rotation
+    from gpu_scene import Way
+
+    inputs = [torch.full((2,), float(number)) for number in range(3)]
+    rotation = Rotation(Way("double", "ours", lambda x: 2 * x, inputs))
+    for _ in range(4):
+        rotation()
+    assert [float(result[0]) for result in rotation.results] == [2.0, 4.0, 0.0]
+
+
+@pytest.mark.cuda
+def test_graph_replays_what_was_captured() -> None:
+    from gpu_clock import captured, event_clock, inputs_beyond_cache, per_call
+    from gpu_scene import Way
+
+    x = torch.rand(64, 3, 32, 32, device="cuda")
+    cache = torch.cuda.get_device_properties(0).L2_cache_size
+    inputs = inputs_beyond_cache(x, cache)
+    assert sum(y.nbytes for y in inputs) >= min(2 * cache, 64 * x.nbytes)
+    way = Way("double", "ours", lambda x: 2 * x, inputs)
+    contender = captured(way)
+    for y in inputs:
+        y.fill_(3.0)
+    rotation = contender.run()
+    torch.cuda.synchronize()
+    assert all(torch.equal(result, torch.full_like(x, 6.0)) for result in rotation.results)
+    timings = interleave([contender], seconds=0.1, clock=event_clock)
+    of_one = per_call(timings["double"], [way], "double")
+    assert of_one.median == pytest.approx(timings["double"].median / len(inputs))
