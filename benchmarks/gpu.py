@@ -82,11 +82,11 @@ class Run:
 
     @property
     def replay(self) -> Path | None:
-        """The kernels on the host, which stand in for them in a dry run."""
+        """The kernels on the host, which stand in for them in a dry run; of the same build."""
         named = os.environ.get("FREQOPS_REPLAY_LIBRARY")
-        places = [Path(named)] if named else []
-        places += [folder / "libfreqops_replay.so" for folder in (BUILD, ROOT / "build")]
-        return next((path for path in places if path.exists()), None)
+        folder = BUILD if self.package == BUILD else ROOT / "build"
+        path = Path(named) if named else folder / "libfreqops_replay.so"
+        return path if path.exists() else None
 
     @property
     def size_option(self) -> list[str]:

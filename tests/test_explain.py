@@ -135,6 +135,12 @@ def test_cuda_with_its_library() -> None:
     ):
         found = on_cuda(name, *arguments)
         assert found.kernel == f"fused CUDA kernel, {form} form", name
+    assert on_cuda("mix_amplitude_phase2d", images, images).kernel == "CUDA kernels"
+    with FakeTensorMode():
+        five = torch.empty(2, 5, 8, 8, device="cuda")
+    found = freqops.explain("mix_amplitude_phase2d", five, five, over_channels=True)
+    assert found.kernel == "torch.fft composition"
+    assert "at most 4 channels" in found.reasons[0]
 
 
 @pytest.mark.usefixtures("_library")

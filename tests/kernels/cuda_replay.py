@@ -1,7 +1,8 @@
 """The CUDA kernels on the host: the ops of build/libfreqops_replay.so, over torch CPU tensors.
 
 They are those of libfreqops_cuda.so, source for source, in the namespace ``freqops_replay``. What
-a kernel writes starts as NaN and lies between margins that the ops check (csrc/ops/cuda).
+a kernel writes starts as NaN and lies between margins that the ops check (csrc/ops/cuda). The
+environment variable FREQOPS_REPLAY_LIBRARY names another build of it, for development.
 """
 
 import ctypes

@@ -27,7 +27,7 @@ REGISTERS = {
     ("plane", 14): (64, 80),
     ("plane", 16): (64, 80),
     ("plane", 28): (80, 80),
-    ("plane", 32): (120, 128),
+    ("plane", 32): (128, 128),
     ("plane", 56): (56, 56),
     ("plane", 64): (56, 56),
     ("plane", 96): (56, 56),
@@ -129,11 +129,14 @@ def test_programs_for_any_size_stay_in_budget() -> None:
 
 
 def test_promised_blocks_are_resident() -> None:
-    """On compute capability 9.0: 228 KB and 4 x 16384 registers per multiprocessor, 64 warps."""
+    """On compute capability 9.0: 228 KB and 4 x 16384 registers per multiprocessor, 64 warps.
+
+    The plan promises them for one response; several may need more registers.
+    """
     missing = []
     for kernel in kernels():
         mine = kernel.filter
-        if mine is None or kernel.architecture != "90":
+        if mine is None or mine.many or kernel.architecture != "90":
             continue
         program = program_of(kernel)
         assert (mine.threads, mine.blocks_per_sm) == (program.threads, program.blocks_per_sm)

@@ -25,13 +25,14 @@ every_size = pytest.mark.parametrize(
     ("height", "width"), SIZES, ids=[f"{height}x{width}" for height, width in SIZES]
 )
 # One for every way through a kernel: each form, with and without a second stage along an axis.
-few_sizes = pytest.mark.parametrize(
-    ("height", "width"),
-    [
-        *((7, 7), (9, 10), (13, 1), (1, 30), (32, 32), (37, 12), (56, 56), (112, 112), (128, 128)),
-        *((96, 131), (160, 160), (224, 224), (256, 256), (127, 254)),
-    ],
-    ids=str,
+FEW_SIZES = [
+    *((7, 7), (9, 10), (13, 1), (1, 30), (32, 32), (37, 12), (56, 56), (112, 112), (128, 128)),
+    *((96, 131), (160, 160), (224, 224), (256, 256), (127, 254)),
+]
+few_sizes = pytest.mark.parametrize(("height", "width"), FEW_SIZES, ids=str)
+# And those whose transforms never multiply, so that the planes of a pair do not meet.
+few_and_tiny_sizes = pytest.mark.parametrize(
+    ("height", "width"), [(1, 1), (2, 1), (2, 2), *FEW_SIZES], ids=str
 )
 
 
@@ -209,7 +210,7 @@ def test_half_precision_rounds_once(
             assert relative_error(halves[0], expected(x, responses[0])) < TOLERANCE[dtype], form
 
 
-@few_sizes
+@few_and_tiny_sizes
 @pytest.mark.parametrize("value", [torch.nan, torch.inf, -torch.inf], ids=str)
 @pytest.mark.parametrize("images", [2, 5], ids=["even", "odd"])
 def test_nonfinite_pixel_stays_in_its_plane(
@@ -244,7 +245,7 @@ def assert_alone(y: Tensor, before: Tensor, bad: int) -> None:
     assert torch.equal(y[kept], before[kept])
 
 
-@few_sizes
+@few_and_tiny_sizes
 def test_nonfinite_pixel_shows_through_a_response_of_zeros(height: int, width: int) -> None:
     x = draw_images(2, height, width)
     x[0, 0, 0] = torch.inf

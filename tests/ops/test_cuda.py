@@ -490,3 +490,41 @@ def test_autocast_changes_nothing_on_cuda(function: Callable[..., Any], dtype: t
         for one, other in zip(actual, expected, strict=True):
             assert one.dtype == dtype
             assert torch.equal(one, other)
+
+
+@pytest.mark.cuda
+def test_graph_outlives_the_cache() -> None:
+    """What a graph reads stays where it is: its responses, and tables that are filled anew."""
+    images = torch.rand(2, 4, 3, 32, 32, device="cuda")
+    expected = [freqops.low_high2d(x, [0.1, 0.3]) for x in images]
+    x = images[0].clone()
+    graph = torch.cuda.CUDAGraph()
+    with torch.cuda.graph(graph):
+        captured = freqops.low_high2d(x, [0.1, 0.3])
+    CACHE.clear()
+    gc.collect()
+    overwritten = [torch.full((3, 32, 17), torch.nan, device="cuda") for _ in range(1000)]
+    for source, parts in zip(images, expected, strict=True):
+        x.copy_(source)
+        graph.replay()
+        for actual, part in zip(captured, parts, strict=True):
+            assert torch.equal(actual, part)
+    del overwritten
+    CACHE._captured.clear()
+
+
+@pytest.mark.cuda
+def test_streams_wait_for_no_other_stream() -> None:
+    """A response and its table are made on the stream that reads them, behind work that is slow."""
+    x = torch.rand(64, 3, 32, 32, device="cuda")
+    expected = freqops.low_high2d(x, 0.2)[0]
+    CACHE.clear()
+    streams = [torch.cuda.Stream() for _ in range(4)]
+    results = []
+    for stream in streams:
+        stream.wait_stream(torch.cuda.current_stream())
+        with torch.cuda.stream(stream):
+            torch.cuda._sleep(10_000_000)
+            results.append(freqops.low_high2d(x, 0.2)[0])
+    torch.cuda.synchronize()
+    assert all(torch.equal(result, expected) for result in results)

@@ -184,32 +184,55 @@ class EvenOddFilter {
 
   FREQOPS_HOST_DEVICE Value* element(int row, int column) { return shared_.plane + row * kPitch + column; }
 
-  // Calls f(first pixel, its place in shared memory, twiddle) for the butterflies of the first W
-  // stage. Those of one thread have the same offset in their rows, so their twiddles are read once.
-  template <class F>
-  FREQOPS_HOST_DEVICE void for_each_first_stage(int thread, F&& f) {
-    const int offset = thread % AxisW::kSpan;
-    Value roots[kRadix0W];
-    static_for<kRadix0W>([&](auto j) { roots[j] = shared_.roots_w[j * offset]; });
-    const auto twiddle = [&](auto j) { return roots[j]; };
-    for_each_task(thread, kRows * AxisW::kSpan, [&](int task) {
-      const int row = row_of_group<AxisW, kRows>(task / AxisW::kSpan);
-      f(shared_.first_pixel + row * Plan::kWidth + 2 * offset, element(row, offset), twiddle);
-    });
+  // The first W stage. Butterflies of one thread have the same offset in their rows, so their
+  // twiddles are read once.
+  using RootsW = Value[kRadix0W];
+  FREQOPS_HOST_DEVICE void read_roots(RootsW& roots, int thread) {
+    static_for<kRadix0W>([&](auto j) { roots[j] = shared_.roots_w[j * (thread % AxisW::kSpan)]; });
+  }
+  static constexpr int kButterfliesW = kRows * AxisW::kSpan;
+  struct FirstElement {
+    int64_t pixel;
+    Value* place;
+  };
+  FREQOPS_HOST_DEVICE FirstElement first_element(int task) {
+    const int row = row_of_group<AxisW, kRows>(task / AxisW::kSpan), offset = task % AxisW::kSpan;
+    return {shared_.first_pixel + row * Plan::kWidth + 2 * offset, element(row, offset)};
   }
 
+  // All elements of some butterflies, then these: so many bytes are on their way from memory that a
+  // multiprocessor does not wait longer than it has to.
   FREQOPS_HOST_DEVICE void load(int thread) {
-    for_each_first_stage(thread, [&](int64_t pixel, Value* base, const auto& twiddle) {
-      first_stage<AxisW>([&](auto j) { return read_pair(arguments_.x + pixel + 2 * j * AxisW::kSpan); }, twiddle,
-                         [&](auto j, Value v) { base[j * AxisW::kSpan] = v; });
-    });
+    constexpr int kBytes = kRadix0W * kThreads * kBlocksPerSm * int{sizeof(Value)}, kTogether = kBytes < 40 * 1024 ? 2 : 1;
+    RootsW roots;
+    read_roots(roots, thread);
+    FREQOPS_ONE_TURN
+    for (int first = thread; first < kButterfliesW; first += kTogether * kThreads) {
+      Value v[kTogether][kRadix0W];
+      const auto for_each = [&](auto&& f) {
+        static_for<kTogether>([&](auto i) {
+          if (const int task = first + i * kThreads; i == 0 || task < kButterfliesW) f(v[i], first_element(task));
+        });
+      };
+      for_each([&](Value(&elements)[kRadix0W], const FirstElement& at) {
+        const Io* pixel = arguments_.x + at.pixel;
+        static_for<kRadix0W>([&](auto j) { elements[j] = read_pair(pixel + 2 * j * AxisW::kSpan); });
+      });
+      for_each([&](const Value(&elements)[kRadix0W], const FirstElement& at) {
+        first_stage<AxisW>([&](auto j) { return elements[j]; }, [&](auto j) { return roots[j]; },
+                           [&](auto j, Value value) { at.place[j * AxisW::kSpan] = value; });
+      });
+    }
   }
 
   // The way back.
   FREQOPS_HOST_DEVICE void store(int thread, int r) {
     const int64_t slab = Many ? r * arguments_.batch.planes() * Plan::kPixels : 0;
-    for_each_first_stage(thread, [&](int64_t pixel, const Value* base, const auto& twiddle) {
-      first_stage_inverse<AxisW>([&](auto j) { return base[j * AxisW::kSpan]; }, twiddle,
+    RootsW roots;
+    read_roots(roots, thread);
+    for_each_task(thread, kButterfliesW, [&](int task) {
+      const auto [pixel, base] = first_element(task);
+      first_stage_inverse<AxisW>([&](auto j) { return base[j * AxisW::kSpan]; }, [&](auto j) { return roots[j]; },
                                  [&](auto j, Value v) { store_pair(slab, pixel + 2 * j * AxisW::kSpan, v); });
     });
   }

@@ -32,7 +32,7 @@
 #endif
 
 // Before a loop whose turns the compiler should not overlap: their registers would add up.
-#if defined(__CUDACC__)
+#if defined(__CUDA_ARCH__)
 #define FREQOPS_ONE_TURN _Pragma("unroll 1")
 #else
 #define FREQOPS_ONE_TURN
