@@ -151,6 +151,7 @@ REFUSED_PLANES: list[tuple[Callable[[], Any], str]] = [
     (call(of=torch.zeros(128)[::2]), "table must be a contiguous float32 CPU tensor"),
     (call(of=torch.zeros(8, 8)), "table must be what fft_filter_table makes"),
     (call(of=torch.zeros(65)[1:]), "table must be what fft_filter_table makes"),
+    (call(of=torch.zeros(80)), "table must be .*, 64 numbers, got 80"),
     (call(of=torch.zeros(0)), "table must be .*, 64 numbers, got 0"),
     (call(form="none"), "form must be plane, even_odd or lines, got none"),
     (call(form="lines"), "table must be what fft_filter_table makes of these responses"),

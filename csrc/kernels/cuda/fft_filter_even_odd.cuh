@@ -40,18 +40,6 @@ template <class Io>
 struct alignas(2 * sizeof(Io)) ElementPair {
   Io even, odd;
 };
-template <class Io>
-FREQOPS_HOST_DEVICE Complex<float> read_pair(const Io* elements) {
-  const auto pair = *reinterpret_cast<const ElementPair<Io>*>(elements);
-  return {to_float(pair.even), to_float(pair.odd)};
-}
-template <class Io>
-FREQOPS_HOST_DEVICE void write_pair(Complex<float> value, Io* elements) {
-  ElementPair<Io> pair;
-  from_float(value.re, pair.even);
-  from_float(value.im, pair.odd);
-  *reinterpret_cast<ElementPair<Io>*>(elements) = pair;
-}
 
 FREQOPS_HOST_DEVICE float scaled(float gain, float factor) { return gain * factor; }
 FREQOPS_HOST_DEVICE Complex<float> scaled(Complex<float> gain, float factor) {
@@ -187,6 +175,20 @@ class EvenOddFilter {
   // The first W stage. Butterflies of one thread have the same offset in their rows, so their
   // twiddles are read once.
   using RootsW = Value[kRadix0W];
+  static FREQOPS_HOST_DEVICE void read_pairs(Value (&v)[kRadix0W], const Io* first) {
+    static_for<kRadix0W>([&](auto j) {
+      const auto pair = reinterpret_cast<const ElementPair<Io>*>(first)[j * AxisW::kSpan];
+      v[j] = {to_float(pair.even), to_float(pair.odd)};
+    });
+  }
+  static FREQOPS_HOST_DEVICE void write_pairs(const Value (&v)[kRadix0W], Io* first) {
+    static_for<kRadix0W>([&](auto j) {
+      ElementPair<Io> pair;
+      from_float(v[j].re, pair.even);
+      from_float(v[j].im, pair.odd);
+      reinterpret_cast<ElementPair<Io>*>(first)[j * AxisW::kSpan] = pair;
+    });
+  }
   FREQOPS_HOST_DEVICE void read_roots(RootsW& roots, int thread) {
     static_for<kRadix0W>([&](auto j) { roots[j] = shared_.roots_w[j * (thread % AxisW::kSpan)]; });
   }
@@ -200,29 +202,28 @@ class EvenOddFilter {
     return {shared_.first_pixel + row * Plan::kWidth + 2 * offset, element(row, offset)};
   }
 
-  // All elements of some butterflies, then these: so many bytes are on their way from memory that a
+  // Small butterflies are read two at a time: so many bytes are on their way from memory that a
   // multiprocessor does not wait longer than it has to.
   FREQOPS_HOST_DEVICE void load(int thread) {
-    constexpr int kBytes = kRadix0W * kThreads * kBlocksPerSm * int{sizeof(Value)}, kTogether = kBytes < 40 * 1024 ? 2 : 1;
+    constexpr int kBytes = kRadix0W * kThreads * kBlocksPerSm * int{sizeof(Value)};
+    constexpr int kTogether = kBytes < 40 * 1024 ? 2 : 1;
     RootsW roots;
     read_roots(roots, thread);
+    int task = thread;
     FREQOPS_ONE_TURN
-    for (int first = thread; first < kButterfliesW; first += kTogether * kThreads) {
-      Value v[kTogether][kRadix0W];
-      const auto for_each = [&](auto&& f) {
-        static_for<kTogether>([&](auto i) {
-          if (const int task = first + i * kThreads; i == 0 || task < kButterfliesW) f(v[i], first_element(task));
-        });
-      };
-      for_each([&](Value(&elements)[kRadix0W], const FirstElement& at) {
-        const Io* pixel = arguments_.x + at.pixel;
-        static_for<kRadix0W>([&](auto j) { elements[j] = read_pair(pixel + 2 * j * AxisW::kSpan); });
-      });
-      for_each([&](const Value(&elements)[kRadix0W], const FirstElement& at) {
-        first_stage<AxisW>([&](auto j) { return elements[j]; }, [&](auto j) { return roots[j]; },
-                           [&](auto j, Value value) { at.place[j * AxisW::kSpan] = value; });
-      });
-    }
+    for (; task + (kTogether - 1) * kThreads < kButterfliesW; task += kTogether * kThreads)
+      load<kTogether>(task, roots);
+    if (kTogether > 1 && task < kButterfliesW) load<1>(task, roots);
+  }
+  template <int Together>
+  FREQOPS_HOST_DEVICE void load(int task, const RootsW& roots) {
+    Value v[Together][kRadix0W];
+    static_for<Together>([&](auto i) { read_pairs(v[i], arguments_.x + first_element(task + i * kThreads).pixel); });
+    static_for<Together>([&](auto i) {
+      Value* base = first_element(task + i * kThreads).place;
+      first_stage<AxisW>([&](auto j) { return v[i][j]; }, [&](auto j) { return roots[j]; },
+                         [&](auto j, Value value) { base[j * AxisW::kSpan] = value; });
+    });
   }
 
   // The way back.
@@ -232,16 +233,21 @@ class EvenOddFilter {
     read_roots(roots, thread);
     for_each_task(thread, kButterfliesW, [&](int task) {
       const auto [pixel, base] = first_element(task);
+      Value v[kRadix0W];
       first_stage_inverse<AxisW>([&](auto j) { return base[j * AxisW::kSpan]; }, [&](auto j) { return roots[j]; },
-                                 [&](auto j, Value v) { store_pair(slab, pixel + 2 * j * AxisW::kSpan, v); });
+                                 [&](auto j, Value value) { v[j] = value; });
+      write_pairs(v, arguments_.y + slab + pixel);
+      if constexpr (Many) {
+        if (arguments_.high) store_high(v, pixel, slab);
+      }
     });
   }
-  FREQOPS_HOST_DEVICE void store_pair(int64_t slab, int64_t pixel, Value value) {
-    write_pair(value, arguments_.y + slab + pixel);
-    if constexpr (Many) {
-      // From the unrounded values: half types round once.
-      if (arguments_.high) write_pair(read_pair(arguments_.x + pixel) - value, arguments_.high + slab + pixel);
-    }
+  // From the unrounded values: half types round once.
+  FREQOPS_HOST_DEVICE void store_high(const Value (&low)[kRadix0W], int64_t pixel, int64_t slab) {
+    Value v[kRadix0W];
+    read_pairs(v, arguments_.x + pixel);
+    static_for<kRadix0W>([&](auto j) { v[j] = v[j] - low[j]; });
+    write_pairs(v, arguments_.high + slab + pixel);
   }
 
   template <int Sign>
