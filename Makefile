@@ -32,7 +32,7 @@ BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet --quiet
 CXX_FILES = $(shell find csrc -name '*.cpp' -o -name '*.h' -o -name '*.cu' -o -name '*.cuh')
 
-.PHONY: help build demo test style format asan archs bench gpu clean distclean
+.PHONY: help build demo replay test style format asan archs bench gpu clean distclean
 .DEFAULT_GOAL := help
 
 help:
@@ -81,7 +81,12 @@ demo: $(VENV)/.made-install build
 	@echo "== demo"
 	@$(BIN)/freqops evaluate --out $(DEMO_OUT) $(DEMO_FLAGS)
 
-test: $(VENV)/.made-models build
+# The CUDA kernels on the host: only tests need them, and they take minutes to compile.
+replay: build
+	@echo "== CUDA kernels for the host"
+	@$(CMAKE) --build build --target freqops_replay
+
+test: $(VENV)/.made-models build replay
 	@echo "== tests"
 	@$(BIN)/pytest $(PYTEST_FLAGS)
 
@@ -126,7 +131,7 @@ asan: $(VENV)/.made-models build
 
 # What a release is built for; not every day's business, as each architecture takes its minutes.
 ARCHS = 80;86;89;90;100;120
-archs: $(VENV)/.made-models build
+archs: $(VENV)/.made-models build replay
 	@echo "== CUDA library for $(ARCHS)"
 	@$(CMAKE) -S . -B build/archs -G Ninja -DFREQOPS_CUDA=1 "-DFREQOPS_CUDA_ARCHS=$(ARCHS)" \
 		-DFREQOPS_OUTPUT_DIR=$(CURDIR)/build/archs/freqops -DPython_EXECUTABLE=$(abspath $(BIN))/python \

@@ -222,7 +222,7 @@ def sanitizer(run: Run) -> Result:
     if run.dry:
         if run.replay is None:
             raise StepFailed(
-                "a dry run needs the host replay, libfreqops_replay.so; run make build"
+                "a dry run needs the host replay, libfreqops_replay.so; run make replay"
             )
         run.python("sanitizer", "gpu_smallest.py", "--replay", run.replay)
         return {"dry run": "every form and op called once, on the host"}

@@ -283,14 +283,14 @@ def test_cuda_undecided_without_toolkit(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("driver", "asked", "built", "ptx"),
     [
-        ("exit 9", "", "90", "80"),
+        ("exit 9", "", "90", "90"),
         ("printf '9.0\\n8.6\\n9.0\\n'", "", "86;90", "90"),
         ("printf '8.6\\n'", "120,80", "80;120", "120"),
     ],
     ids=["no GPU", "two kinds of GPU", "asked for"],
 )
 def test_cuda_architectures(tmp_path: Path, driver: str, asked: str, built: str, ptx: str) -> None:
-    """Those asked for, or this machine's, or one and code that every newer GPU can start from."""
+    """Those asked for, or this machine's, or one; the newest also for GPUs newer than it."""
     program = tmp_path / "nvidia-smi"
     program.write_text(f"#!/bin/sh\n{driver}\n")
     program.chmod(0o755)

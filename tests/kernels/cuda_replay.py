@@ -40,7 +40,7 @@ class Program(NamedTuple):
 @cache
 def library() -> ctypes.CDLL:
     if not LIBRARY.exists():
-        raise FileNotFoundError(f"{LIBRARY} is missing: run make build")
+        raise FileNotFoundError(f"{LIBRARY} is missing: run make replay")
     torch.ops.load_library(LIBRARY)
     return ctypes.CDLL(str(LIBRARY))
 

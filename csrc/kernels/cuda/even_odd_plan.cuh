@@ -31,16 +31,16 @@ struct EvenOddPlan {
   //   in block Blocks - r, row (Radix0 - 1 - b) Radix1 + (Radix1 - 1 - j),  if r > 0,
   //   in block 0,          row (Radix0 - b) Radix1 + (Radix1 - 1 - j),      if r = 0 and b > 0,
   //   in block 0,          row (Radix1 - j) % Radix1,                       if r = b = 0.
-  // So butterflies (r, b) and their mirrors make up whole pairs of the last stage over H. Each block
-  // takes those with b below Radix0 / 2; block 0 has b = 0 and b = Radix0 / 2 which are their own
-  // mirrors, and takes only half of their columns.
+  // So the mirror image of a whole butterfly of the last stage over H is another one. Each block takes
+  // those with b below Radix0 / 2. In block 0, b = 0 and b = Radix0 / 2 are mirrored onto themselves:
+  // half of their columns are taken.
   static constexpr int kRadix0 = AxisH::kRadix0, kRadix1 = AxisH::kRadix1, kHalf = kRadix0 / 2;
   struct ButterflyPair {
     int butterfly, column;
     int mirrored_butterfly, mirrored_column;
   };
-  // Block 0 has two pairs more: both columns that are their own mirrors, kw = 0 and kw = W / 4, of
-  // both butterflies.
+  // Block 0 has two more: kw = 0 and kw = W / 4 are their own mirrors, which half of the columns do
+  // not pair off, in both of these butterflies.
   static FREQOPS_CONSTEXPR int pairs(int rank) { return kHalf * kColumns + (rank == 0 ? 2 : 0); }
   static FREQOPS_CONSTEXPR ButterflyPair pair(int rank, int index) {
     constexpr int kWhole = (kHalf - 1) * kColumns, kListed = kColumns / 2 + 1;
@@ -66,7 +66,7 @@ struct EvenOddPlan {
   // Where -kw lies if kw lies at `column`.
   static FREQOPS_CONSTEXPR int mirrored_column(int column) {
     if (column == 0) return 0;
-    return (column < AxisW::kRadix1 ? 0 : kColumns) + AxisW::kRadix1 - column - (column < AxisW::kRadix1 ? 0 : 1);
+    return column < AxisW::kRadix1 ? AxisW::kRadix1 - column : kColumns + AxisW::kRadix1 - 1 - column;
   }
   // One column of each pair of mirrored ones, and both that are their own mirrors.
   static FREQOPS_CONSTEXPR int listed_column(int index) {

@@ -172,27 +172,13 @@ class EvenOddFilter {
 
   FREQOPS_HOST_DEVICE Value* element(int row, int column) { return shared_.plane + row * kPitch + column; }
 
-  // The first W stage. Butterflies of one thread have the same offset in their rows, so their
-  // twiddles are read once.
-  using RootsW = Value[kRadix0W];
-  static FREQOPS_HOST_DEVICE void read_pairs(Value (&v)[kRadix0W], const Io* first) {
-    static_for<kRadix0W>([&](auto j) {
-      const auto pair = reinterpret_cast<const ElementPair<Io>*>(first)[j * AxisW::kSpan];
-      v[j] = {to_float(pair.even), to_float(pair.odd)};
-    });
-  }
-  static FREQOPS_HOST_DEVICE void write_pairs(const Value (&v)[kRadix0W], Io* first) {
-    static_for<kRadix0W>([&](auto j) {
-      ElementPair<Io> pair;
-      from_float(v[j].re, pair.even);
-      from_float(v[j].im, pair.odd);
-      reinterpret_cast<ElementPair<Io>*>(first)[j * AxisW::kSpan] = pair;
-    });
-  }
-  FREQOPS_HOST_DEVICE void read_roots(RootsW& roots, int thread) {
+  // Butterflies of the first W stage. Those of one thread have the same offset in their rows, so
+  // their twiddles are read once.
+  static constexpr int kButterfliesW = kRows * AxisW::kSpan;
+  using ValuesW = Value[kRadix0W];
+  FREQOPS_HOST_DEVICE void read_roots(ValuesW& roots, int thread) {
     static_for<kRadix0W>([&](auto j) { roots[j] = shared_.roots_w[j * (thread % AxisW::kSpan)]; });
   }
-  static constexpr int kButterfliesW = kRows * AxisW::kSpan;
   struct FirstElement {
     int64_t pixel;
     Value* place;
@@ -202,22 +188,39 @@ class EvenOddFilter {
     return {shared_.first_pixel + row * Plan::kWidth + 2 * offset, element(row, offset)};
   }
 
+  // The elements of one butterfly from a row of an image, and back.
+  static FREQOPS_HOST_DEVICE void read_pairs(ValuesW& v, const Io* first) {
+    static_for<kRadix0W>([&](auto j) {
+      const auto pair = reinterpret_cast<const ElementPair<Io>*>(first)[j * AxisW::kSpan];
+      v[j] = {to_float(pair.even), to_float(pair.odd)};
+    });
+  }
+  static FREQOPS_HOST_DEVICE void write_pairs(const ValuesW& v, Io* first) {
+    static_for<kRadix0W>([&](auto j) {
+      ElementPair<Io> pair;
+      from_float(v[j].re, pair.even);
+      from_float(v[j].im, pair.odd);
+      reinterpret_cast<ElementPair<Io>*>(first)[j * AxisW::kSpan] = pair;
+    });
+  }
+
   // Small butterflies are read two at a time: so many bytes are on their way from memory that a
   // multiprocessor does not wait longer than it has to.
   FREQOPS_HOST_DEVICE void load(int thread) {
     constexpr int kBytes = kRadix0W * kThreads * kBlocksPerSm * int{sizeof(Value)};
     constexpr int kTogether = kBytes < 40 * 1024 ? 2 : 1;
-    RootsW roots;
+    ValuesW roots;
     read_roots(roots, thread);
     int task = thread;
     FREQOPS_ONE_TURN
-    for (; task + (kTogether - 1) * kThreads < kButterfliesW; task += kTogether * kThreads)
+    for (; task + (kTogether - 1) * kThreads < kButterfliesW; task += kTogether * kThreads) {
       load<kTogether>(task, roots);
+    }
     if (kTogether > 1 && task < kButterfliesW) load<1>(task, roots);
   }
   template <int Together>
-  FREQOPS_HOST_DEVICE void load(int task, const RootsW& roots) {
-    Value v[Together][kRadix0W];
+  FREQOPS_HOST_DEVICE void load(int task, const ValuesW& roots) {
+    ValuesW v[Together];
     static_for<Together>([&](auto i) { read_pairs(v[i], arguments_.x + first_element(task + i * kThreads).pixel); });
     static_for<Together>([&](auto i) {
       Value* base = first_element(task + i * kThreads).place;
@@ -229,11 +232,11 @@ class EvenOddFilter {
   // The way back.
   FREQOPS_HOST_DEVICE void store(int thread, int r) {
     const int64_t slab = Many ? r * arguments_.batch.planes() * Plan::kPixels : 0;
-    RootsW roots;
+    ValuesW roots;
     read_roots(roots, thread);
     for_each_task(thread, kButterfliesW, [&](int task) {
       const auto [pixel, base] = first_element(task);
-      Value v[kRadix0W];
+      ValuesW v;
       first_stage_inverse<AxisW>([&](auto j) { return base[j * AxisW::kSpan]; }, [&](auto j) { return roots[j]; },
                                  [&](auto j, Value value) { v[j] = value; });
       write_pairs(v, arguments_.y + slab + pixel);
@@ -243,8 +246,8 @@ class EvenOddFilter {
     });
   }
   // From the unrounded values: half types round once.
-  FREQOPS_HOST_DEVICE void store_high(const Value (&low)[kRadix0W], int64_t pixel, int64_t slab) {
-    Value v[kRadix0W];
+  FREQOPS_HOST_DEVICE void store_high(const ValuesW& low, int64_t pixel, int64_t slab) {
+    ValuesW v;
     read_pairs(v, arguments_.x + pixel);
     static_for<kRadix0W>([&](auto j) { v[j] = v[j] - low[j]; });
     write_pairs(v, arguments_.high + slab + pixel);

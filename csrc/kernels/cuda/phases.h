@@ -40,7 +40,7 @@ class DevicePhases {
       __syncthreads();
     } else {
       // Release and acquire are the defaults of these instructions.
-      asm volatile("barrier.cluster.arrive.aligned;\n barrier.cluster.wait.aligned;" ::: "memory");
+      asm volatile("barrier.cluster.arrive;\n barrier.cluster.wait;" ::: "memory");
     }
   }
 
