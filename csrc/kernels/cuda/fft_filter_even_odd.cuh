@@ -68,7 +68,11 @@ FREQOPS_HOST_DEVICE void filter_bins(Complex<float>& bin, Complex<float>& mirror
 template <class Plan, class Io, class Gain, bool Many>
 class EvenOddFilter {
  public:
-  static constexpr int kThreads = Plan::kThreads, kBlocksPerSm = Plan::kBlocksPerSm;
+  static constexpr int kThreads = Plan::kThreads;
+  // Coming back to the spectrum takes registers for its addresses beside two butterflies and gains of
+  // two numbers.
+  static constexpr bool kFewerBlocks = Many && sizeof(Gain) > sizeof(float) && Plan::kBlocksPerSm > 1;
+  static constexpr int kBlocksPerSm = Plan::kBlocksPerSm - (kFewerBlocks ? 1 : 0);
   static constexpr int kSharedBytes = sizeof(EvenOddShared<Plan>), kClusterBlocks = Plan::kBlocks;
   using Arguments = FilterArguments<Io, GainPair<Gain>>;
 
