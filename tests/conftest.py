@@ -64,6 +64,11 @@ def _declare_torchvision_ops() -> torch.library.Library | None:
 _torchvision_library = _declare_torchvision_ops()
 
 
+def pytest_pycollect_makemodule() -> None:
+    """Inputs drawn while a module is imported are the same in every run, alone or in the suite."""
+    torch.manual_seed(0)
+
+
 @pytest.fixture(autouse=True)
 def _seed() -> None:
     torch.manual_seed(0)

@@ -11,4 +11,20 @@ STABLE_TORCH_LIBRARY(freqops, m) {
   m.def("split_bands(Tensor x, Tensor responses, int dims) -> Tensor");
   m.def("spectral_correlation(Tensor x, Tensor y, int channels, int dims) -> (Tensor, Tensor)");
   m.def("mix_amplitude_phase(Tensor amplitude, Tensor phase, bool over_channels) -> Tensor");
+
+  // On the last two axes; padding is [before, after] of height, then of width. SymInt: sizes may be traced.
+  m.def(
+      "blur_pool(Tensor x, Tensor taps_h, Tensor taps_w, int[] stride, SymInt[] padding, str padding_mode) -> Tensor");
+  m.def(
+      "blur_pool_adjoint(Tensor y, Tensor taps_h, Tensor taps_w, SymInt[] size, int[] stride, SymInt[] padding, "
+      "str padding_mode) -> Tensor");
+  m.def(
+      "max_blur_pool(Tensor x, Tensor taps_h, Tensor taps_w, int[] kernel_size, int[] max_padding, int[] stride, "
+      "SymInt[] padding, str padding_mode) -> Tensor");
+  m.def(
+      "max_blur_pool_select(Tensor x, Tensor v, Tensor taps_h, Tensor taps_w, int[] kernel_size, int[] max_padding, "
+      "int[] stride, SymInt[] padding, str padding_mode) -> Tensor");
+  m.def(
+      "max_blur_pool_backward(Tensor x, Tensor y, Tensor taps_h, Tensor taps_w, int[] kernel_size, int[] max_padding, "
+      "int[] stride, SymInt[] padding, str padding_mode) -> Tensor");
 }
