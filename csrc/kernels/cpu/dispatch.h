@@ -6,6 +6,7 @@
 #include <string>
 #include <vector>
 
+#include "../blur_pool.h"
 #include "../fft_filter.h"
 #include "../mix_amplitude_phase.h"
 #include "../spectral_correlation.h"
@@ -33,6 +34,16 @@ struct Kernels {
   size_t (*mix_amplitude_phase_scratch)(const MixAmplitudePhase<T>&);
   int64_t (*mix_amplitude_phase_items)(const MixAmplitudePhase<T>&);
   void (*mix_amplitude_phase)(const MixAmplitudePhase<T>&, int64_t begin, int64_t end, void* scratch);
+
+  // blur_pool, max_blur_pool and its select: reads blur.x (and v, where it is there), writes blur.y.
+  size_t (*blur_pool_scratch)(const MaxBlurPool&);
+  int64_t (*blur_pool_items)(const MaxBlurPool&);
+  void (*blur_pool)(const MaxBlurPool&, int64_t begin, int64_t end, void* scratch);
+
+  // The transpose of the blur, or of select at the maxima of blur.x: reads blur.y, writes v.
+  size_t (*blur_pool_adjoint_scratch)(const MaxBlurPool&);
+  int64_t (*blur_pool_adjoint_items)(const MaxBlurPool&);
+  void (*blur_pool_adjoint)(const MaxBlurPool&, int64_t begin, int64_t end, void* scratch);
 };
 
 // The level is the best one this machine has and the build holds; FREQOPS_CPU=default|avx2|avx512 asks for another.

@@ -12,6 +12,10 @@ template <class T>
 void fill_spectral_correlation(Kernels<T>&);
 template <class T>
 void fill_mix_amplitude_phase(Kernels<T>&);
+template <class T>
+void fill_blur_pool(Kernels<T>&);
+template <class T>
+void fill_blur_pool_adjoint(Kernels<T>&);
 
 template <class T>
 void fill_kernels(Kernels<T>& kernels) {
@@ -20,6 +24,8 @@ void fill_kernels(Kernels<T>& kernels) {
   fill_filter_bank_adjoint(kernels);
   fill_spectral_correlation(kernels);
   fill_mix_amplitude_phase(kernels);
+  fill_blur_pool(kernels);
+  fill_blur_pool_adjoint(kernels);
 }
 template void fill_kernels<float>(Kernels<float>&);
 template void fill_kernels<double>(Kernels<double>&);

@@ -11,6 +11,10 @@
 
 #include "../fft/complex.h"
 
+#if defined(__AVX2__)
+#include <immintrin.h>  // for masked loads and stores: every function in it is inlined, none is left for the linker
+#endif
+
 #define FREQOPS_JOIN_(a, b) a##b
 #define FREQOPS_JOIN(a, b) FREQOPS_JOIN_(a, b)
 #define FREQOPS_LEVEL FREQOPS_JOIN(level_, FREQOPS_CPU_LEVEL)
@@ -80,6 +84,74 @@ FREQOPS_HOST_DEVICE void streaming_fence() {
 #endif
 }
 inline constexpr bool kHasStreaming = FREQOPS_VECTOR_BYTES == 64;
+
+// The first `count` elements, 1 to kLanes; the other lanes are read as 0 and never touched in memory.
+template <class T>
+FREQOPS_HOST_DEVICE vector_of<T> load_first(const T* p, int64_t count) {
+#if defined(__AVX512F__)
+  if constexpr (sizeof(T) == 4) {
+    return (vector_of<T>)_mm512_maskz_loadu_ps(static_cast<__mmask16>(_bzhi_u32(0xffffu, count)), p);
+  } else {
+    return (vector_of<T>)_mm512_maskz_loadu_pd(static_cast<__mmask8>(_bzhi_u32(0xffu, count)), p);
+  }
+#elif defined(__AVX2__)
+  if constexpr (sizeof(T) == 4) {
+    return (vector_of<T>)_mm256_maskload_ps(
+        p, _mm256_cmpgt_epi32(_mm256_set1_epi32(static_cast<int>(count)), _mm256_setr_epi32(0, 1, 2, 3, 4, 5, 6, 7)));
+  } else {
+    return (vector_of<T>)_mm256_maskload_pd(
+        p, _mm256_cmpgt_epi64(_mm256_set1_epi64x(count), _mm256_setr_epi64x(0, 1, 2, 3)));
+  }
+#else
+  T lanes[kLanes<T>] = {};
+  for (int64_t i = 0; i < count; ++i) lanes[i] = p[i];
+  return load<T>(lanes);
+#endif
+}
+template <class T>
+FREQOPS_HOST_DEVICE void store_first(T* p, int64_t count, vector_of<T> v) {
+#if defined(__AVX512F__)
+  if constexpr (sizeof(T) == 4) {
+    _mm512_mask_storeu_ps(p, static_cast<__mmask16>(_bzhi_u32(0xffffu, count)), (__m512)v);
+  } else {
+    _mm512_mask_storeu_pd(p, static_cast<__mmask8>(_bzhi_u32(0xffu, count)), (__m512d)v);
+  }
+#elif defined(__AVX2__)
+  if constexpr (sizeof(T) == 4) {
+    _mm256_maskstore_ps(
+        p, _mm256_cmpgt_epi32(_mm256_set1_epi32(static_cast<int>(count)), _mm256_setr_epi32(0, 1, 2, 3, 4, 5, 6, 7)),
+        (__m256)v);
+  } else {
+    _mm256_maskstore_pd(p, _mm256_cmpgt_epi64(_mm256_set1_epi64x(count), _mm256_setr_epi64x(0, 1, 2, 3)), (__m256d)v);
+  }
+#else
+  for (int64_t i = 0; i < count; ++i) p[i] = v[i];
+#endif
+}
+
+// The even or the odd elements of two vectors that follow each other; and back: low or high half of their mixture.
+template <class V, int Lanes, bool Odd, int... I>
+FREQOPS_HOST_DEVICE V every_second(V a, V b, std::integer_sequence<int, I...>) {
+  return __builtin_shufflevector(a, b, (2 * I + (Odd ? 1 : 0))...);
+}
+template <class V, int Lanes, bool High, int... I>
+FREQOPS_HOST_DEVICE V alternate(V even, V odd, std::integer_sequence<int, I...>) {
+  return __builtin_shufflevector(even, odd, ((High ? Lanes / 2 : 0) + I / 2 + (I % 2 ? Lanes : 0))...);
+}
+template <class T>
+FREQOPS_HOST_DEVICE void deinterleave(const T* p, T* even, T* odd) {
+  using Lanes = std::make_integer_sequence<int, kLanes<T>>;
+  const vector_of<T> a = load(p), b = load(p + kLanes<T>);
+  store(even, every_second<vector_of<T>, kLanes<T>, false>(a, b, Lanes{}));
+  store(odd, every_second<vector_of<T>, kLanes<T>, true>(a, b, Lanes{}));
+}
+template <class T>
+FREQOPS_HOST_DEVICE void interleave(const T* even, const T* odd, T* p) {
+  using Lanes = std::make_integer_sequence<int, kLanes<T>>;
+  const vector_of<T> a = load(even), b = load(odd);
+  store(p, alternate<vector_of<T>, kLanes<T>, false>(a, b, Lanes{}));
+  store(p + kLanes<T>, alternate<vector_of<T>, kLanes<T>, true>(a, b, Lanes{}));
+}
 
 namespace transpose_detail {
 

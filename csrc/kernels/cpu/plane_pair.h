@@ -7,6 +7,7 @@
 
 #include <algorithm>
 
+#include "arena.h"
 #include "lane_transform.h"
 #include "staging.h"
 
@@ -26,32 +27,6 @@ int lines_together(int length) {
   constexpr int kCacheShare = 32 << 10;
   return std::max<int>(1, kCacheShare / (2 * sizeof(T) * kLanes<T> * length));
 }
-
-// Hands out consecutive, vector-aligned parts of one allocation; with a null base it only counts. The parts are set
-// apart by an odd number of cache lines: arrays of a power-of-two size would otherwise lie multiples of 4 KiB apart, where a
-// load waits for every store to the same place in another array.
-template <class T>
-class Arena {
- public:
-  explicit Arena(void* base) : base_(static_cast<T*>(base)) {}
-  T* take(size_t elements) {
-    T* p = base_ ? base_ + used_ : nullptr;
-    used_ += (elements + kLanes<T> - 1) / kLanes<T> * kLanes<T> + kApart;
-    return p;
-  }
-  Lines<T> take_lines(size_t elements, ptrdiff_t stride) {
-    T* re = take(elements);
-    return {re, take(elements), stride};
-  }
-  size_t bytes() const { return used_ * sizeof(T); }
-
- private:
-  static constexpr size_t kApart = 17 * 64 / sizeof(T);
-  T* base_;
-  size_t used_ = 0;
-};
-
-inline int64_t round_up(int64_t n, int64_t multiple) { return (n + multiple - 1) / multiple * multiple; }
 
 template <class T>
 int row_blocks(int slots) {

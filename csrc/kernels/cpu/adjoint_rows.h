@@ -1,0 +1,259 @@
+// Rows of the transposed blur: rows of y, summed along the height into a row of scratch, then spread along the width.
+#pragma once
+
+#include "pool_task.h"
+#include "sum_rows.h"
+
+namespace freqops::cpu::FREQOPS_LEVEL {
+
+// Which (output, tap) pairs read each sample of an axis, for samples of a span.
+class Readers {
+ public:
+  template <class T>
+  Readers(const BlurAxis& axis, int64_t most_samples, Arena<T>& arena)
+      : axis_(axis),
+        start_(arena.take_indices(most_samples + 2)),
+        pairs_(arena.take_indices(2 * axis.outputs * axis.taps)) {}
+
+  void find(Span samples) {
+    samples_ = samples;
+    const int64_t n = samples.size();
+    for (int64_t i = 0; i < n + 2; ++i) start_[i] = 0;
+    for_each_pair([&](int64_t i, int32_t, int32_t) { ++start_[i + 2]; });
+    for (int64_t i = 0; i < n; ++i) start_[i + 2] += start_[i + 1];
+    // start_[i + 1] runs from the first pair of sample i to its last, and ends as the first of sample i + 1.
+    for_each_pair([&](int64_t i, int32_t output, int32_t tap) {
+      int32_t* pair = pairs_ + 2 * start_[i + 1]++;
+      pair[0] = output;
+      pair[1] = tap;
+    });
+  }
+  int64_t first(int64_t sample) const { return start_[sample - samples_.begin]; }
+  int64_t count(int64_t sample) const { return first(sample + 1) - first(sample); }
+  int64_t output(int64_t pair) const { return pairs_[2 * pair]; }
+  int64_t tap(int64_t pair) const { return pairs_[2 * pair + 1]; }
+
+  // True where the pairs of this sample are those of one far from both borders.
+  bool is_regular(int64_t sample) const {
+    const int64_t position = sample + axis_.before;
+    if (position < 0) return false;
+    const int64_t phase = position % axis_.stride;
+    const int64_t expected = phase < axis_.taps ? (axis_.taps - 1 - phase) / axis_.stride + 1 : 0;
+    if (count(sample) != expected) return false;
+    for (int64_t p = first(sample); p < first(sample + 1); ++p) {
+      if (output(p) * axis_.stride + tap(p) != position) return false;
+    }
+    return true;
+  }
+
+ private:
+  template <class Visit>
+  void for_each_pair(Visit&& visit) const {
+    for (int64_t o = 0; o < axis_.outputs; ++o) {
+      for (int j = 0; j < axis_.taps; ++j) {
+        const int64_t sample = source_index(o * axis_.stride + j - axis_.before, axis_.size, axis_.mode);
+        if (sample < samples_.begin || sample >= samples_.end) continue;
+        visit(sample - samples_.begin, static_cast<int32_t>(o), static_cast<int32_t>(j));
+      }
+    }
+  }
+
+  const BlurAxis& axis_;
+  int32_t *start_, *pairs_;
+  Span samples_{0, 0};
+};
+
+template <class T>
+class AdjointRows {
+ public:
+  AdjointRows(const BlurPool& blur, bool interleaved, int64_t step, int64_t most_rows, Arena<T>& arena)
+      : blur_(blur),
+        interleaved_(interleaved),
+        taps_h_(blur.taps_h, blur.h.taps, blur.per_channel, blur.y.channels, interleaved, arena),
+        taps_w_(blur.taps_w, blur.w.taps, blur.per_channel, blur.y.channels, interleaved, arena),
+        readers_h_(blur.h, most_rows, arena),
+        readers_w_(blur.w, interleaved ? blur.w.size : 0, interleaved ? arena : nothing_) {
+    for (T*& row : staged_) row = arena.take(blur.w.outputs * step);
+    interleaved ? take_interleaved(step, arena) : take_planar(arena);
+  }
+
+  // Rows that are made together.
+  int64_t block() const { return block_; }
+  int64_t pitch() const { return pitch_; }
+
+  // The samples that row() will be asked for; all columns where planes lie apart.
+  void enter_part(Span rows, Span columns) {
+    readers_h_.find(rows);
+    columns_ = columns;
+    if (interleaved_) find_columns();
+  }
+  void enter(const PoolItem& item, int64_t step) {
+    item_ = item;
+    step_ = step;
+    direct_ = has_rows_of<T>(blur_.y, step);
+    for (int64_t& row : held_) row = -1;
+  }
+
+  // Rows [i, i + count) of the result, up to a block of them, pitch() apart: [columns][step].
+  const T* rows(int64_t i, int64_t count) {
+    if (interleaved_) return spread_interleaved(i);
+    return spread_planar(i, count);
+  }
+
+ private:
+  static constexpr int64_t kBlockElements = 2048, kMostBlockRows = 16;
+
+  // --- along the height ---------------------------------------------------------------------------------------------
+
+  void sum_height(int64_t i, T* out) {
+    RowSum<T> sum{out, outputs_.size() * step_};
+    if (taps_h_.in_lanes()) sum = {out, step_, outputs_.size(), step_, step_, true};
+    RowSummer<T> summer(sum);
+    bool taken[kRowsAtOnce] = {};
+    for (int64_t p = readers_h_.first(i); p < readers_h_.first(i + 1); ++p) {
+      const int64_t o = readers_h_.output(p);
+      const T* weight = taps_h_.at(item_.c, readers_h_.tap(p));
+      if (direct_) {
+        summer.add(row_in<T>(blur_.y, item_, o, outputs_.begin), weight);
+        continue;
+      }
+      // Neighbours take turns in the slots. Far ones (padding) may want the same: then what is there is summed first.
+      const int slot = o % kRowsAtOnce;
+      if (taken[slot]) {
+        summer.flush();
+        for (bool& other : taken) other = false;
+      }
+      taken[slot] = true;
+      if (held_[slot] != o) stage_row(blur_.y, item_, o, outputs_, step_, T(0), staged_[slot]);
+      held_[slot] = o;
+      summer.add(staged_[slot], weight);
+    }
+    summer.finish();
+  }
+
+  // --- planes that lie apart ----------------------------------------------------------------------------------------
+  //
+  // Position q of the padded axis, counted from the first padding sample, is q = stride a + e. For each phase e the sum
+  // over outputs is an FIR filter of the row of scratch; the phases are then interleaved, and what fell on padding is
+  // added to the samples that stand for it.
+
+  void take_planar(Arena<T>& arena) {
+    const BlurAxis& w = blur_.w;
+    outputs_ = {0, w.outputs};
+    const int64_t positions = (w.outputs - 1) * w.stride + w.taps;
+    const int64_t reach = divide_up(w.taps, w.stride);
+    first_ = w.before < 0 ? -divide_up(-w.before, w.stride) : 0;
+    phase_ = divide_up(std::max(positions, w.before + w.size) - first_ * w.stride, w.stride);
+    if (w.stride <= 2) phase_ = round_up(phase_, kLanes<T>);
+    pitch_ = phase_ * w.stride;
+    block_ = std::clamp<int64_t>(kBlockElements / pitch_, 1, kMostBlockRows);
+    lead_ = reach - first_;
+    sum_pitch_ = lead_ + std::max(w.outputs, first_ + phase_);
+    sums_ = arena.take(block_ * sum_pitch_);
+    phases_ = arena.take(block_ * pitch_);
+    padded_ = w.stride == 1 ? phases_ : arena.take(block_ * pitch_);
+    const int64_t after = std::max<int64_t>(0, positions - w.before - w.size);
+    folds_ = arena.take_indices(2 * (std::max<int64_t>(0, w.before) + after));
+    if (!sums_) return;
+    fill(sums_, block_ * sum_pitch_, T(0));
+    for (int64_t q = 0; q < positions; ++q) {
+      if (q == std::max<int64_t>(w.before, 0)) q = std::max(q, std::min(positions, w.before + w.size));
+      if (q >= positions) break;
+      const int64_t sample = source_index(q - w.before, w.size, w.mode);
+      if (sample < 0) continue;
+      folds_[2 * fold_count_] = static_cast<int32_t>(sample + w.before - first_ * w.stride);
+      folds_[2 * fold_count_++ + 1] = static_cast<int32_t>(q - first_ * w.stride);
+    }
+  }
+
+  const T* spread_planar(int64_t i, int64_t count) {
+    const BlurAxis& w = blur_.w;
+    for (int64_t b = 0; b < count; ++b) sum_height(i + b, sums_ + b * sum_pitch_ + lead_);
+    for (int64_t e = 0; e < w.stride; ++e) {
+      RowSummer<T> summer({phases_ + e * block_ * phase_, phase_, count, phase_, sum_pitch_});
+      for (int64_t j = e; j < w.taps; j += w.stride) {
+        summer.add(sums_ + lead_ + first_ - j / w.stride, taps_w_.at(item_.c, j));
+      }
+      summer.finish();
+    }
+    join_phases(count);
+    for (int64_t f = 0; f < fold_count_; ++f) {
+      T *target = padded_ + folds_[2 * f], *source = padded_ + folds_[2 * f + 1];
+      for (int64_t b = 0; b < count; ++b) target[b * pitch_] += source[b * pitch_];
+    }
+    return padded_ + w.before - first_ * w.stride;
+  }
+
+  void join_phases(int64_t count) {
+    const int64_t stride = blur_.w.stride, n = count * phase_;
+    if (stride == 1) return;
+    const T* phases = phases_;
+    if (stride == 2) {
+      for (int64_t a = 0; a < n; a += kLanes<T>) interleave(phases + a, phases + block_ * phase_ + a, padded_ + 2 * a);
+      return;
+    }
+    for (int64_t e = 0; e < stride; ++e) {
+      for (int64_t a = 0; a < n; ++a) padded_[a * stride + e] = phases[e * block_ * phase_ + a];
+    }
+  }
+
+  // --- channels_last ------------------------------------------------------------------------------------------------
+
+  void take_interleaved(int64_t step, Arena<T>& arena) {
+    sums_ = arena.take(blur_.w.outputs * step);
+    padded_ = arena.take(blur_.w.size * step);
+  }
+
+  // The outputs that these columns need, and which columns in the middle all have neighbours like each other's.
+  void find_columns() {
+    readers_w_.find(columns_);
+    outputs_ = {blur_.w.outputs, 0};
+    for (int64_t p = 0; p < readers_w_.first(columns_.end); ++p) {
+      outputs_.begin = std::min(outputs_.begin, readers_w_.output(p));
+      outputs_.end = std::max(outputs_.end, readers_w_.output(p) + 1);
+    }
+    if (outputs_.size() < 0) outputs_ = {0, 0};
+    const int64_t middle = (columns_.begin + columns_.end) / 2;
+    regular_ = {middle, middle};
+    while (regular_.begin > columns_.begin && readers_w_.is_regular(regular_.begin - 1)) --regular_.begin;
+    while (regular_.end < columns_.end && readers_w_.is_regular(regular_.end)) ++regular_.end;
+  }
+
+  const T* spread_interleaved(int64_t i) {
+    sum_height(i, sums_);
+    for (int64_t column = columns_.begin; column < regular_.begin; ++column) sum_pixels(column, 1);
+    for (int64_t e = 0; e < std::min(blur_.w.stride, regular_.size()); ++e) {
+      sum_pixels(regular_.begin + e, divide_up(regular_.size() - e, blur_.w.stride));
+    }
+    for (int64_t column = regular_.end; column < columns_.end; ++column) sum_pixels(column, 1);
+    return padded_;
+  }
+
+  // This column and those after it, stride apart.
+  void sum_pixels(int64_t column, int64_t repeats) {
+    T* out = padded_ + (column - columns_.begin) * step_;
+    RowSummer<T> summer({out, step_, repeats, blur_.w.stride * step_, step_, taps_w_.in_lanes()});
+    for (int64_t p = readers_w_.first(column); p < readers_w_.first(column + 1); ++p) {
+      summer.add(sums_ + (readers_w_.output(p) - outputs_.begin) * step_, taps_w_.at(item_.c, readers_w_.tap(p)));
+    }
+    summer.finish();
+  }
+
+  const BlurPool& blur_;
+  bool interleaved_, direct_ = false;
+  Arena<T> nothing_{nullptr};
+  Taps<T> taps_h_, taps_w_;
+  Readers readers_h_, readers_w_;
+  T* staged_[kRowsAtOnce];
+  int64_t held_[kRowsAtOnce];
+  T *sums_ = nullptr, *phases_ = nullptr, *padded_ = nullptr;
+  int32_t* folds_ = nullptr;
+  int64_t fold_count_ = 0;
+  int64_t first_ = 0, phase_ = 0, lead_ = 0, sum_pitch_ = 0, pitch_ = 0, block_ = 1;
+
+  PoolItem item_{};
+  int64_t step_ = 1;
+  Span columns_{0, 0}, outputs_{0, 0}, regular_{0, 0};
+};
+
+}  // namespace freqops::cpu::FREQOPS_LEVEL

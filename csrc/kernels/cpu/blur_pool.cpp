@@ -1,0 +1,222 @@
+// blur_pool, max_blur_pool and max_blur_pool_select: rows of the map, summed along the height into a row of scratch,
+// which is summed along the width into the output. One pass over x; only a few rows are ever in scratch.
+#include "../blur_pool.h"
+
+#include "dispatch.h"
+#include "map_rows.h"
+#include "sum_rows.h"
+
+namespace freqops::cpu::FREQOPS_LEVEL {
+namespace {
+
+template <class T>
+class BlurForward {
+ public:
+  BlurForward(const MaxBlurPool& op, void* scratch)
+      : op_(op),
+        tiling_(tiling_of(op)),
+        arena_(scratch),
+        interleaved_(PoolTiling::is_interleaved(op.blur.y)),
+        taps_h_(op.blur.taps_h, op.blur.h.taps, op.blur.per_channel, op.blur.y.channels, interleaved_, arena_),
+        taps_w_(op.blur.taps_w, op.blur.w.taps, op.blur.per_channel, op.blur.y.channels, interleaved_, arena_),
+        map_(op, tiling_.step(), op.blur.w.size, tiling_.row_chunks() == 1, arena_) {
+    const BlurAxis &h = op.blur.h, &w = op.blur.w;
+    source_h_ = arena_.take_indices(tiling_.most_rows() * h.taps);
+    positions_ = (tiling_.most_columns() - 1) * w.stride + w.taps;
+    source_w_ = arena_.take_indices(positions_);
+    interleaved_ ? take_interleaved() : take_planar();
+  }
+  size_t scratch_bytes() const { return arena_.bytes(); }
+  static int64_t items(const MaxBlurPool& op) { return tiling_of(op).items(); }
+
+  void run_item(int64_t index) {
+    item_ = tiling_.item(index);
+    step_ = tiling_.channels_of(item_);
+    if (part_ != tiling_.part_of(index)) enter_part(tiling_.part_of(index));
+    map_.enter(item_, columns_, step_);
+    const int64_t block = interleaved_ ? 1 : block_;
+    for (int64_t o = item_.rows.begin; o < item_.rows.end; o += block) {
+      const int64_t count = std::min(block, item_.rows.end - o);
+      interleaved_ ? blur_interleaved(o) : blur_planar(o, count);
+    }
+  }
+
+ private:
+  static constexpr int64_t kBlockElements = 2048, kMostBlockRows = 16;
+
+  static PoolTiling tiling_of(const MaxBlurPool& op) { return {op.blur.y, op.blur.h.stride, op.blur.w.stride, true}; }
+
+  // Which samples the taps of this part's rows and columns read.
+  void enter_part(int64_t part) {
+    part_ = part;
+    const BlurAxis &h = op_.blur.h, &w = op_.blur.w;
+    for (int64_t o = item_.rows.begin; o < item_.rows.end; ++o) {
+      for (int j = 0; j < h.taps; ++j) {
+        source_h_[(o - item_.rows.begin) * h.taps + j] =
+            static_cast<int32_t>(source_index(o * h.stride + j - h.before, h.size, h.mode));
+      }
+    }
+    first_ = item_.columns.begin * w.stride - w.before;
+    const int64_t count = (item_.columns.size() - 1) * w.stride + w.taps;
+    columns_ = sources_of(w, first_, count);
+    for (int64_t p = 0; p < count; ++p) source_w_[p] = static_cast<int32_t>(source_index(first_ + p, w.size, w.mode));
+    padding_before_ = std::clamp<int64_t>(-first_, 0, count);
+    padding_after_ = std::clamp<int64_t>(first_ + count - w.size, 0, count - padding_before_);
+    if (padding_before_ == count) padding_after_ = 0;
+  }
+
+  // Sums the rows of the map that output row o reads.
+  void blur_height(int64_t o, T* out) {
+    const BlurAxis& h = op_.blur.h;
+    const int32_t* source = source_h_ + (o - item_.rows.begin) * h.taps;
+    RowSum<T> sum{out, columns_.size() * step_};
+    if (taps_h_.in_lanes()) sum = {out, step_, columns_.size(), step_, step_, true};
+    RowSummer<T> summer(sum);
+    for (int j = 0; j < h.taps; ++j) {
+      if (source[j] < 0) continue;
+      summer.add(map_.row(source[j], j, source[j] == o * h.stride + j - h.before), taps_h_.at(item_.c, j));
+    }
+    summer.finish();
+  }
+
+  // --- planes that lie apart: several rows at once, so that short ones do not wait for each other ------------------
+
+  void take_planar() {
+    const BlurAxis& w = op_.blur.w;
+    // Rows follow each other at a pitch that is a multiple of the stride: their phases then do the same.
+    const int64_t unit = w.stride == 2 ? 2 * kLanes<T> : w.stride;
+    pitch_ = round_up(std::max(w.size, positions_) + positions_, unit);
+    if (tiling_.column_tiles() == 1) pitch_ = round_up(span_of_positions(), unit);
+    block_ = std::clamp<int64_t>(kBlockElements / pitch_, 1, kMostBlockRows);
+    padded_ = arena_.take(block_ * pitch_ + 2 * unit);
+    phases_ = w.stride > 1 ? arena_.take(block_ * pitch_ + 2 * unit) : nullptr;
+    narrow_ = has_rows_of<T>(op_.blur.y, 1) ? nullptr : arena_.take(block_ * tiling_.most_columns());
+  }
+  // From the first to the last position or sample that a row of scratch holds, at most.
+  int64_t span_of_positions() const {
+    const BlurAxis& w = op_.blur.w;
+    const int64_t end = std::max(w.size, positions_ - w.before);
+    return end - std::min<int64_t>(0, -w.before);
+  }
+
+  void blur_planar(int64_t o, int64_t count) {
+    const int64_t begin = std::min(first_, columns_.begin);
+    for (int64_t b = 0; b < count; ++b) blur_height(o + b, padded_ + b * pitch_ + columns_.begin - begin);
+    pad(count, begin);
+    const BlurAxis& w = op_.blur.w;
+    const T* phases = split_phases(padded_ + first_ - begin, count);
+    const Images& y = op_.blur.y;
+    const int64_t n = item_.columns.size();
+    T* out = narrow_ ? narrow_ : const_cast<T*>(row_in<T>(y, item_, o, item_.columns.begin));
+    const int64_t out_step = narrow_ ? n : y.row_stride;
+    RowSummer<T> summer({out, n, count, out_step, pitch_ / w.stride});
+    for (int j = 0; j < w.taps; ++j) {
+      summer.add(phases + (j % w.stride) * phase_step_ + j / w.stride, taps_w_.at(item_.c, j));
+    }
+    summer.finish();
+    for (int64_t b = 0; narrow_ && b < count; ++b) unstage_row(y, item_, o + b, item_.columns, 1, narrow_ + b * n);
+  }
+
+  void pad(int64_t count, int64_t begin) {
+    const int64_t positions = (item_.columns.size() - 1) * op_.blur.w.stride + op_.blur.w.taps;
+    const auto copy = [&](int64_t p) {
+      T* target = padded_ + first_ + p - begin;
+      if (source_w_[p] < 0) {
+        for (int64_t b = 0; b < count; ++b) target[b * pitch_] = 0;
+      } else {
+        const T* source = padded_ + source_w_[p] - begin;
+        for (int64_t b = 0; b < count; ++b) target[b * pitch_] = source[b * pitch_];
+      }
+    };
+    for (int64_t p = 0; p < padding_before_; ++p) copy(p);
+    for (int64_t p = positions - padding_after_; p < positions; ++p) copy(p);
+  }
+
+  // Every stride-th element, for each remainder: [stride][rows of scratch].
+  const T* split_phases(const T* padded, int64_t count) {
+    const int64_t stride = op_.blur.w.stride;
+    const int64_t n = ((count - 1) * pitch_ + divide_up(positions_, stride) * stride) / stride;
+    phase_step_ = block_ * pitch_ / stride;
+    if (stride == 1) return padded;
+    if (stride == 2) {
+      for (int64_t i = 0; i < n; i += kLanes<T>) deinterleave(padded + 2 * i, phases_ + i, phases_ + phase_step_ + i);
+      return phases_;
+    }
+    for (int64_t e = 0; e < std::min<int64_t>(stride, op_.blur.w.taps); ++e) {
+      for (int64_t i = 0; i < n; ++i) phases_[e * phase_step_ + i] = padded[i * stride + e];
+    }
+    return phases_;
+  }
+
+  // --- channels_last: sums along the width are sums of pixels -----------------------------------------------------
+
+  void take_interleaved() {
+    padded_ = arena_.take(op_.blur.w.size * tiling_.step());
+    narrow_ = has_rows_of<T>(op_.blur.y, op_.blur.y.channels) ? nullptr
+                                                              : arena_.take(tiling_.most_columns() * tiling_.step());
+  }
+
+  void blur_interleaved(int64_t o) {
+    blur_height(o, padded_);
+    const Images& y = op_.blur.y;
+    const BlurAxis& w = op_.blur.w;
+    T* out = narrow_ ? narrow_ : const_cast<T*>(row_in<T>(y, item_, o, item_.columns.begin));
+    const int64_t out_step = narrow_ ? step_ : y.column_stride;
+    // Outputs whose taps meet no padding are summed in one go.
+    const int64_t free_from = std::max<int64_t>(0, divide_up(w.before, w.stride));
+    const int64_t free_to = w.size + w.before < w.taps ? 0 : (w.size + w.before - w.taps) / w.stride + 1;
+    const Span interior{std::clamp(free_from, item_.columns.begin, item_.columns.end),
+                        std::clamp(free_to, item_.columns.begin, item_.columns.end)};
+    for (int64_t q = item_.columns.begin; q < item_.columns.end;) {
+      const int64_t repeats = q == interior.begin && interior.size() > 0 ? interior.size() : 1;
+      sum_pixels(q, repeats, out + (q - item_.columns.begin) * out_step, out_step);
+      q += repeats;
+    }
+    if (narrow_) unstage_row(y, item_, o, item_.columns, step_, narrow_);
+  }
+
+  void sum_pixels(int64_t q, int64_t repeats, T* out, int64_t out_step) {
+    const BlurAxis& w = op_.blur.w;
+    const int32_t* source = source_w_ + (q - item_.columns.begin) * w.stride;
+    RowSummer<T> summer({out, step_, repeats, out_step, w.stride * step_, taps_w_.in_lanes()});
+    for (int j = 0; j < w.taps; ++j) {
+      if (source[j] >= 0) summer.add(padded_ + (source[j] - columns_.begin) * step_, taps_w_.at(item_.c, j));
+    }
+    summer.finish();
+  }
+
+  const MaxBlurPool& op_;
+  PoolTiling tiling_;
+  Arena<T> arena_;
+  bool interleaved_;
+  Taps<T> taps_h_, taps_w_;
+  MapRows<T> map_;
+  int32_t *source_h_, *source_w_;  // -1: a zero
+  T *padded_, *phases_ = nullptr, *narrow_;
+  int64_t positions_, pitch_ = 0, block_ = 1, phase_step_ = 0;
+
+  PoolItem item_{};
+  int64_t step_ = 1, part_ = -1;
+  int64_t first_ = 0;  // the position that the first tap of the first column reads
+  Span columns_{0, 0};
+  int64_t padding_before_ = 0, padding_after_ = 0;
+};
+
+template <class T>
+void run(const MaxBlurPool& op, int64_t begin, int64_t end, void* scratch) {
+  BlurForward<T> forward(op, scratch);
+  for (int64_t item = begin; item < end; ++item) forward.run_item(item);
+}
+
+}  // namespace
+
+template <class T>
+void fill_blur_pool(Kernels<T>& kernels) {
+  kernels.blur_pool_scratch = [](const MaxBlurPool& op) { return BlurForward<T>(op, nullptr).scratch_bytes(); };
+  kernels.blur_pool_items = BlurForward<T>::items;
+  kernels.blur_pool = run<T>;
+}
+template void fill_blur_pool<float>(Kernels<float>&);
+template void fill_blur_pool<double>(Kernels<double>&);
+
+}  // namespace freqops::cpu::FREQOPS_LEVEL

@@ -1,0 +1,134 @@
+// out = sum over j of weights[j] * rows[j], for rows of n elements: the one loop behind every pass of the blur, along
+// either axis and in either memory format. It is repeated with all pointers moving on by fixed steps, so that short rows
+// do not pay for its set-up each time.
+#pragma once
+
+#include "lanes.h"
+
+namespace freqops::cpu::FREQOPS_LEVEL {
+
+template <class T>
+struct RowSum {
+  T* out;
+  int64_t n;             // elements of a row
+  int64_t repeats = 1;   // so many rows are summed
+  int64_t out_step = 0;  // from one of them to the next
+  int64_t rows_step = 0;
+  bool weights_in_lanes = false;  // weights[j] holds n weights, not one
+};
+
+inline constexpr int kRowsAtOnce = 8;  // their weights stay in registers
+
+template <int Count, bool Accumulate, class T>
+FREQOPS_HOST_DEVICE vector_of<T> weighted(const T* out, const T* const (&rows)[Count], const vector_of<T> (&w)[Count],
+                                          int64_t at, int64_t count) {
+  const bool whole = count >= kLanes<T>;
+  vector_of<T> sum{};
+  if constexpr (Accumulate) sum = whole ? load(out + at) : load_first(out + at, count);
+#pragma GCC unroll 8
+  for (int j = 0; j < Count; ++j) {
+    const vector_of<T> v = whole ? load(rows[j] + at) : load_first(rows[j] + at, count);
+    sum = (j == 0 && !Accumulate) ? w[j] * v : sum + w[j] * v;
+  }
+  return sum;
+}
+
+template <int Count, bool Accumulate, class T>
+void sum_with_broadcast(const RowSum<T>& sum, const T* const* sources, const T* const* weights) {
+  vector_of<T> w[Count];
+  const T* rows[Count];
+#pragma GCC unroll 8
+  for (int j = 0; j < Count; ++j) {
+    w[j] = vector_of<T>{} + *weights[j];
+    rows[j] = sources[j];
+  }
+  T* out = sum.out;
+  for (int64_t r = 0; r < sum.repeats; ++r, out += sum.out_step) {
+    int64_t i = 0;
+    for (; i + kLanes<T> <= sum.n; i += kLanes<T>) {
+      store(out + i, weighted<Count, Accumulate, T>(out, rows, w, i, kLanes<T>));
+    }
+    if (i < sum.n) store_first(out + i, sum.n - i, weighted<Count, Accumulate, T>(out, rows, w, i, sum.n - i));
+#pragma GCC unroll 8
+    for (int j = 0; j < Count; ++j) rows[j] += sum.rows_step;
+  }
+}
+
+template <int Count, bool Accumulate, class T>
+void sum_with_lanes(const RowSum<T>& sum, const T* const* sources, const T* const* weights) {
+  for (int64_t r = 0; r < sum.repeats; ++r) {
+    T* out = sum.out + r * sum.out_step;
+    for (int64_t i = 0; i < sum.n; ++i) {
+      T total = Accumulate ? out[i] : T(0);
+      for (int j = 0; j < Count; ++j) total += weights[j][i] * sources[j][r * sum.rows_step + i];
+      out[i] = total;
+    }
+  }
+}
+
+template <bool Accumulate, class T>
+void sum_few(const RowSum<T>& sum, const T* const* rows, const T* const* weights, int count) {
+  const auto run = [&](auto index) {
+    if (sum.weights_in_lanes) {
+      sum_with_lanes<decltype(index)::value, Accumulate>(sum, rows, weights);
+    } else {
+      sum_with_broadcast<decltype(index)::value, Accumulate>(sum, rows, weights);
+    }
+  };
+  switch (count) {
+    case 1:
+      return run(Index<1>{});
+    case 2:
+      return run(Index<2>{});
+    case 3:
+      return run(Index<3>{});
+    case 4:
+      return run(Index<4>{});
+    case 5:
+      return run(Index<5>{});
+    case 6:
+      return run(Index<6>{});
+    case 7:
+      return run(Index<7>{});
+    default:
+      return run(Index<8>{});
+  }
+}
+
+// Collects the terms of a sum; those beyond kRowsAtOnce are added in further passes over `out`.
+template <class T>
+class RowSummer {
+ public:
+  explicit RowSummer(const RowSum<T>& sum) : sum_(sum) {}
+  // One weight for the row, or n of them.
+  void add(const T* row, const T* weight) {
+    if (count_ == kRowsAtOnce) flush();
+    rows_[count_] = row;
+    weights_[count_++] = weight;
+  }
+  // Sums what was added so far: its rows may change after this.
+  void flush() {
+    if (count_ == 0) return;
+    if (begun_) {
+      sum_few<true>(sum_, rows_, weights_, count_);
+    } else {
+      sum_few<false>(sum_, rows_, weights_, count_);
+    }
+    begun_ = true;
+    count_ = 0;
+  }
+  void finish() {
+    flush();
+    for (int64_t r = 0; !begun_ && r < sum_.repeats; ++r) {
+      for (int64_t i = 0; i < sum_.n; ++i) sum_.out[r * sum_.out_step + i] = 0;
+    }
+  }
+
+ private:
+  const RowSum<T> sum_;
+  const T *rows_[kRowsAtOnce], *weights_[kRowsAtOnce];
+  int count_ = 0;
+  bool begun_ = false;
+};
+
+}  // namespace freqops::cpu::FREQOPS_LEVEL
