@@ -1,6 +1,7 @@
 // Rows of the transposed blur: rows of y, summed along the height into a row of scratch, then spread along the width.
 #pragma once
 
+#include "map_rows.h"
 #include "pool_task.h"
 #include "sum_rows.h"
 
@@ -12,8 +13,8 @@ class Readers {
   template <class T>
   Readers(const BlurAxis& axis, int64_t most_samples, Arena<T>& arena)
       : axis_(axis),
-        start_(arena.take_indices(most_samples + 2)),
-        pairs_(arena.take_indices(2 * axis.outputs * axis.taps)) {}
+        start_(arena.template take_as<int32_t>(most_samples + 2)),
+        pairs_(arena.template take_as<int32_t>(2 * axis.outputs * axis.taps)) {}
 
   void find(Span samples) {
     samples_ = samples;
@@ -33,7 +34,22 @@ class Readers {
   int64_t output(int64_t pair) const { return pairs_[2 * pair]; }
   int64_t tap(int64_t pair) const { return pairs_[2 * pair + 1]; }
 
-  // True where the pairs of this sample are those of one far from both borders.
+  // The samples around the middle that are all read as one far from both borders is.
+  Span regular() const {
+    const int64_t middle = (samples_.begin + samples_.end) / 2;
+    Span found{middle, middle};
+    while (found.begin > samples_.begin && is_regular(found.begin - 1)) --found.begin;
+    while (found.end < samples_.end && is_regular(found.end)) ++found.end;
+    return found;
+  }
+  // The outputs that read any of these regular samples.
+  Span outputs_over(Span samples) const {
+    const int64_t first = samples.begin + axis_.before, last = samples.end - 1 + axis_.before;
+    return {std::max<int64_t>(0, divide_up(first - axis_.taps + 1, axis_.stride)),
+            std::min(axis_.outputs, last / axis_.stride + 1)};
+  }
+
+ private:
   bool is_regular(int64_t sample) const {
     const int64_t position = sample + axis_.before;
     if (position < 0) return false;
@@ -46,7 +62,6 @@ class Readers {
     return true;
   }
 
- private:
   template <class Visit>
   void for_each_pair(Visit&& visit) const {
     for (int64_t o = 0; o < axis_.outputs; ++o) {
@@ -66,6 +81,7 @@ class Readers {
 template <class T>
 class AdjointRows {
  public:
+  // A result of so many rows at most.
   AdjointRows(const BlurPool& blur, bool interleaved, int64_t step, int64_t most_rows, Arena<T>& arena)
       : blur_(blur),
         interleaved_(interleaved),
@@ -73,8 +89,10 @@ class AdjointRows {
         taps_w_(blur.taps_w, blur.w.taps, blur.per_channel, blur.y.channels, interleaved, arena),
         readers_h_(blur.h, most_rows, arena),
         readers_w_(blur.w, interleaved ? blur.w.size : 0, interleaved ? arena : nothing_) {
-    for (T*& row : staged_) row = arena.take(blur.w.outputs * step);
     interleaved ? take_interleaved(step, arena) : take_planar(arena);
+    const int64_t row = pitch_for<T>(blur.w.outputs * step);
+    staged_ = RowRing<T>(divide_up(block_ + blur.h.taps, blur.h.stride) + 1, row, arena);
+    apart_ = RowRing<T>(kRowsAtOnce, row, arena);
   }
 
   // Rows that are made together.
@@ -84,6 +102,7 @@ class AdjointRows {
   // The samples that row() will be asked for; all columns where planes lie apart.
   void enter_part(Span rows, Span columns) {
     readers_h_.find(rows);
+    regular_rows_ = readers_h_.regular();
     columns_ = columns;
     if (interleaved_) find_columns();
   }
@@ -91,13 +110,12 @@ class AdjointRows {
     item_ = item;
     step_ = step;
     direct_ = has_rows_of<T>(blur_.y, step);
-    for (int64_t& row : held_) row = -1;
+    staged_.clear();
   }
 
   // Rows [i, i + count) of the result, up to a block of them, pitch() apart: [columns][step].
   const T* rows(int64_t i, int64_t count) {
-    if (interleaved_) return spread_interleaved(i);
-    return spread_planar(i, count);
+    return interleaved_ ? spread_interleaved(i, count) : spread_planar(i, count);
   }
 
  private:
@@ -105,30 +123,73 @@ class AdjointRows {
 
   // --- along the height ---------------------------------------------------------------------------------------------
 
-  void sum_height(int64_t i, T* out) {
-    RowSum<T> sum{out, outputs_.size() * step_};
-    if (taps_h_.in_lanes()) sum = {out, step_, outputs_.size(), step_, step_, true};
-    RowSummer<T> summer(sum);
-    bool taken[kRowsAtOnce] = {};
-    for (int64_t p = readers_h_.first(i); p < readers_h_.first(i + 1); ++p) {
+  void sum_height(int64_t i, int64_t count, T* out) {
+    for (int64_t done = 0; done < count;) {
+      const int64_t row = i + done;
+      const bool regular = row >= regular_rows_.begin && row < regular_rows_.end;
+      const int64_t rows = taps_h_.in_lanes() ? 1 : std::min(count - done, regular_rows_.end - row);
+      if (regular && sum_regular({row, row + rows}, out + done * sum_pitch_)) {
+        done += rows;
+      } else {
+        sum_row(row, out + done * sum_pitch_);
+        ++done;
+      }
+    }
+  }
+
+  // Rows with the same phase are read by the same taps, of outputs one row on: they are summed in one go. False, with
+  // nothing written, where those do not follow each other in scratch.
+  bool sum_regular(Span rows, T* out) {
+    const Span outputs = readers_h_.outputs_over(rows);
+    if (!direct_) {
+      stage(outputs);
+      if (staged_.together(outputs.begin) < outputs.size()) return false;
+    }
+    const int64_t stride = blur_.h.stride, y_pitch = direct_ ? blur_.y.row_stride : staged_.pitch();
+    for (int64_t e = 0; e < std::min(stride, rows.size()); ++e) {
+      const int64_t row = rows.begin + e;
+      RowSummer<T> summer =
+          height_summer(out + e * sum_pitch_, divide_up(rows.size() - e, stride), stride * sum_pitch_, y_pitch);
+      for (int64_t p = readers_h_.first(row); p < readers_h_.first(row + 1); ++p) {
+        const int64_t o = readers_h_.output(p);
+        const T* source = direct_ ? row_in<T>(blur_.y, item_, o, outputs_.begin) : staged_.at(o);
+        summer.add(source, taps_h_.at(item_.c, readers_h_.tap(p)));
+      }
+      summer.finish();
+    }
+    return true;
+  }
+
+  // Any row.
+  void sum_row(int64_t row, T* out) {
+    RowSummer<T> summer = height_summer(out, 1, 0, 0);
+    int apart = 0;
+    for (int64_t p = readers_h_.first(row); p < readers_h_.first(row + 1); ++p) {
       const int64_t o = readers_h_.output(p);
-      const T* weight = taps_h_.at(item_.c, readers_h_.tap(p));
+      const T* source = nullptr;
       if (direct_) {
-        summer.add(row_in<T>(blur_.y, item_, o, outputs_.begin), weight);
-        continue;
+        source = row_in<T>(blur_.y, item_, o, outputs_.begin);
+      } else if (staged_.holds(o)) {
+        source = staged_.at(o);
+      } else {
+        if (apart == kRowsAtOnce) summer.flush();
+        apart = apart % kRowsAtOnce + 1;
+        stage_rows(blur_.y, item_, {o, o + 1}, outputs_, step_, T(0), apart_.at(apart - 1), 0);
+        source = apart_.at(apart - 1);
       }
-      // Neighbours take turns in the slots. Far ones (padding) may want the same: then what is there is summed first.
-      const int slot = o % kRowsAtOnce;
-      if (taken[slot]) {
-        summer.flush();
-        for (bool& other : taken) other = false;
-      }
-      taken[slot] = true;
-      if (held_[slot] != o) stage_row(blur_.y, item_, o, outputs_, step_, T(0), staged_[slot]);
-      held_[slot] = o;
-      summer.add(staged_[slot], weight);
+      summer.add(source, taps_h_.at(item_.c, readers_h_.tap(p)));
     }
     summer.finish();
+  }
+
+  void stage(Span rows) {
+    staged_.ensure(rows, [&](int64_t first, int64_t count, T* out) {
+      stage_rows(blur_.y, item_, {first, first + count}, outputs_, step_, T(0), out, staged_.pitch());
+    });
+  }
+  RowSummer<T> height_summer(T* out, int64_t rows, int64_t out_step, int64_t rows_step) const {
+    if (taps_h_.in_lanes()) return {out, step_, outputs_.size(), step_, step_, true};
+    return {out, outputs_.size() * step_, rows, out_step, rows_step};
   }
 
   // --- planes that lie apart ----------------------------------------------------------------------------------------
@@ -153,7 +214,7 @@ class AdjointRows {
     phases_ = arena.take(block_ * pitch_);
     padded_ = w.stride == 1 ? phases_ : arena.take(block_ * pitch_);
     const int64_t after = std::max<int64_t>(0, positions - w.before - w.size);
-    folds_ = arena.take_indices(2 * (std::max<int64_t>(0, w.before) + after));
+    folds_ = arena.template take_as<int32_t>(2 * (std::max<int64_t>(0, w.before) + after));
     if (!sums_) return;
     fill(sums_, block_ * sum_pitch_, T(0));
     for (int64_t q = 0; q < positions; ++q) {
@@ -168,9 +229,9 @@ class AdjointRows {
 
   const T* spread_planar(int64_t i, int64_t count) {
     const BlurAxis& w = blur_.w;
-    for (int64_t b = 0; b < count; ++b) sum_height(i + b, sums_ + b * sum_pitch_ + lead_);
+    sum_height(i, count, sums_ + lead_);
     for (int64_t e = 0; e < w.stride; ++e) {
-      RowSummer<T> summer({phases_ + e * block_ * phase_, phase_, count, phase_, sum_pitch_});
+      RowSummer<T> summer(phases_ + e * block_ * phase_, phase_, count, phase_, sum_pitch_);
       for (int64_t j = e; j < w.taps; j += w.stride) {
         summer.add(sums_ + lead_ + first_ - j / w.stride, taps_w_.at(item_.c, j));
       }
@@ -200,8 +261,11 @@ class AdjointRows {
   // --- channels_last ------------------------------------------------------------------------------------------------
 
   void take_interleaved(int64_t step, Arena<T>& arena) {
-    sums_ = arena.take(blur_.w.outputs * step);
-    padded_ = arena.take(blur_.w.size * step);
+    pitch_ = pitch_for<T>(blur_.w.size * step);
+    block_ = std::clamp<int64_t>(kBlockElements / pitch_, 1, kMostBlockRows);
+    sum_pitch_ = pitch_for<T>(blur_.w.outputs * step);
+    sums_ = arena.take(block_ * sum_pitch_);
+    padded_ = arena.take(block_ * pitch_);
   }
 
   // The outputs that these columns need, and which columns in the middle all have neighbours like each other's.
@@ -213,28 +277,28 @@ class AdjointRows {
       outputs_.end = std::max(outputs_.end, readers_w_.output(p) + 1);
     }
     if (outputs_.size() < 0) outputs_ = {0, 0};
-    const int64_t middle = (columns_.begin + columns_.end) / 2;
-    regular_ = {middle, middle};
-    while (regular_.begin > columns_.begin && readers_w_.is_regular(regular_.begin - 1)) --regular_.begin;
-    while (regular_.end < columns_.end && readers_w_.is_regular(regular_.end)) ++regular_.end;
+    regular_ = readers_w_.regular();
   }
 
-  const T* spread_interleaved(int64_t i) {
-    sum_height(i, sums_);
-    for (int64_t column = columns_.begin; column < regular_.begin; ++column) sum_pixels(column, 1);
-    for (int64_t e = 0; e < std::min(blur_.w.stride, regular_.size()); ++e) {
-      sum_pixels(regular_.begin + e, divide_up(regular_.size() - e, blur_.w.stride));
+  const T* spread_interleaved(int64_t i, int64_t count) {
+    sum_height(i, count, sums_);
+    for (int64_t b = 0; b < count; ++b) {
+      for (int64_t column = columns_.begin; column < regular_.begin; ++column) sum_pixels(b, column, 1);
+      for (int64_t e = 0; e < std::min(blur_.w.stride, regular_.size()); ++e) {
+        sum_pixels(b, regular_.begin + e, divide_up(regular_.size() - e, blur_.w.stride));
+      }
+      for (int64_t column = regular_.end; column < columns_.end; ++column) sum_pixels(b, column, 1);
     }
-    for (int64_t column = regular_.end; column < columns_.end; ++column) sum_pixels(column, 1);
     return padded_;
   }
 
-  // This column and those after it, stride apart.
-  void sum_pixels(int64_t column, int64_t repeats) {
-    T* out = padded_ + (column - columns_.begin) * step_;
-    RowSummer<T> summer({out, step_, repeats, blur_.w.stride * step_, step_, taps_w_.in_lanes()});
+  // This column of row b of the block, and those after it, stride apart.
+  void sum_pixels(int64_t b, int64_t column, int64_t repeats) {
+    T* out = padded_ + b * pitch_ + (column - columns_.begin) * step_;
+    RowSummer<T> summer(out, step_, repeats, blur_.w.stride * step_, step_, taps_w_.in_lanes());
     for (int64_t p = readers_w_.first(column); p < readers_w_.first(column + 1); ++p) {
-      summer.add(sums_ + (readers_w_.output(p) - outputs_.begin) * step_, taps_w_.at(item_.c, readers_w_.tap(p)));
+      const T* pixel = sums_ + b * sum_pitch_ + (readers_w_.output(p) - outputs_.begin) * step_;
+      summer.add(pixel, taps_w_.at(item_.c, readers_w_.tap(p)));
     }
     summer.finish();
   }
@@ -244,8 +308,7 @@ class AdjointRows {
   Arena<T> nothing_{nullptr};
   Taps<T> taps_h_, taps_w_;
   Readers readers_h_, readers_w_;
-  T* staged_[kRowsAtOnce];
-  int64_t held_[kRowsAtOnce];
+  RowRing<T> staged_, apart_;
   T *sums_ = nullptr, *phases_ = nullptr, *padded_ = nullptr;
   int32_t* folds_ = nullptr;
   int64_t fold_count_ = 0;
@@ -253,7 +316,7 @@ class AdjointRows {
 
   PoolItem item_{};
   int64_t step_ = 1;
-  Span columns_{0, 0}, outputs_{0, 0}, regular_{0, 0};
+  Span columns_{0, 0}, outputs_{0, 0}, regular_{0, 0}, regular_rows_{0, 0};
 };
 
 }  // namespace freqops::cpu::FREQOPS_LEVEL

@@ -17,8 +17,10 @@ class Arena {
     used_ += (elements + kLanes<T> - 1) / kLanes<T> * kLanes<T> + kApart;
     return p;
   }
-  int32_t* take_indices(size_t count) {
-    return reinterpret_cast<int32_t*>(take((count * sizeof(int32_t) + sizeof(T) - 1) / sizeof(T)));
+  // Of another type, no more strictly aligned than a vector.
+  template <class U>
+  U* take_as(size_t count) {
+    return reinterpret_cast<U*>(take((count * sizeof(U) + sizeof(T) - 1) / sizeof(T)));
   }
   Lines<T> take_lines(size_t elements, ptrdiff_t stride) {
     T* re = take(elements);

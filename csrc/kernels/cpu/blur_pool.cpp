@@ -19,11 +19,12 @@ class BlurForward {
         interleaved_(PoolTiling::is_interleaved(op.blur.y)),
         taps_h_(op.blur.taps_h, op.blur.h.taps, op.blur.per_channel, op.blur.y.channels, interleaved_, arena_),
         taps_w_(op.blur.taps_w, op.blur.w.taps, op.blur.per_channel, op.blur.y.channels, interleaved_, arena_),
-        map_(op, tiling_.step(), op.blur.w.size, tiling_.row_chunks() == 1, arena_) {
-    const BlurAxis &h = op.blur.h, &w = op.blur.w;
-    source_h_ = arena_.take_indices(tiling_.most_rows() * h.taps);
-    positions_ = (tiling_.most_columns() - 1) * w.stride + w.taps;
-    source_w_ = arena_.take_indices(positions_);
+        positions_((tiling_.most_columns() - 1) * op.blur.w.stride + op.blur.w.taps),
+        pitch_(interleaved_ ? pitch_for<T>(op.blur.w.size * tiling_.step()) : planar_pitch()),
+        block_(std::clamp<int64_t>(kBlockElements / pitch_, 1, kMostBlockRows)),
+        map_(op, (block_ - 1) * op.blur.h.stride + op.blur.h.taps, op.blur.w.size, tiling_.step(),
+             tiling_.row_chunks() == 1, arena_) {
+    source_w_ = arena_.template take_as<int32_t>(positions_);
     interleaved_ ? take_interleaved() : take_planar();
   }
   size_t scratch_bytes() const { return arena_.bytes(); }
@@ -34,10 +35,9 @@ class BlurForward {
     step_ = tiling_.channels_of(item_);
     if (part_ != tiling_.part_of(index)) enter_part(tiling_.part_of(index));
     map_.enter(item_, columns_, step_);
-    const int64_t block = interleaved_ ? 1 : block_;
-    for (int64_t o = item_.rows.begin; o < item_.rows.end; o += block) {
-      const int64_t count = std::min(block, item_.rows.end - o);
-      interleaved_ ? blur_interleaved(o) : blur_planar(o, count);
+    for (int64_t o = item_.rows.begin; o < item_.rows.end; o += block_) {
+      const int64_t count = std::min(block_, item_.rows.end - o);
+      interleaved_ ? blur_interleaved(o, count) : blur_planar(o, count);
     }
   }
 
@@ -49,59 +49,82 @@ class BlurForward {
   // Which samples the taps of this part's rows and columns read.
   void enter_part(int64_t part) {
     part_ = part;
-    const BlurAxis &h = op_.blur.h, &w = op_.blur.w;
-    for (int64_t o = item_.rows.begin; o < item_.rows.end; ++o) {
-      for (int j = 0; j < h.taps; ++j) {
-        source_h_[(o - item_.rows.begin) * h.taps + j] =
-            static_cast<int32_t>(source_index(o * h.stride + j - h.before, h.size, h.mode));
-      }
-    }
+    const BlurAxis& w = op_.blur.w;
     first_ = item_.columns.begin * w.stride - w.before;
     const int64_t count = (item_.columns.size() - 1) * w.stride + w.taps;
     columns_ = sources_of(w, first_, count);
     for (int64_t p = 0; p < count; ++p) source_w_[p] = static_cast<int32_t>(source_index(first_ + p, w.size, w.mode));
     padding_before_ = std::clamp<int64_t>(-first_, 0, count);
     padding_after_ = std::clamp<int64_t>(first_ + count - w.size, 0, count - padding_before_);
-    if (padding_before_ == count) padding_after_ = 0;
+    // Outputs whose taps meet no padding: those of one row are summed in one go.
+    const int64_t free_to = w.size + w.before < w.taps ? 0 : (w.size + w.before - w.taps) / w.stride + 1;
+    free_.begin =
+        std::clamp(divide_up(std::max<int64_t>(w.before, 0), w.stride), item_.columns.begin, item_.columns.end);
+    free_.end = std::clamp(free_to, item_.columns.begin, item_.columns.end);
   }
 
-  // Sums the rows of the map that output row o reads.
-  void blur_height(int64_t o, T* out) {
+  // Sums the rows of the map that output rows o, o + 1, ... read.
+  void blur_height(int64_t o, int64_t count, T* out, int64_t pitch) {
     const BlurAxis& h = op_.blur.h;
-    const int32_t* source = source_h_ + (o - item_.rows.begin) * h.taps;
-    RowSum<T> sum{out, columns_.size() * step_};
-    if (taps_h_.in_lanes()) sum = {out, step_, columns_.size(), step_, step_, true};
-    RowSummer<T> summer(sum);
+    for (int64_t done = 0; done < count;) {
+      const int64_t first = (o + done) * h.stride - h.before;
+      const int64_t free = first < 0 ? 0 : divide_down(h.size - h.taps - first, h.stride) + 1;
+      const int64_t summed =
+          free > 0 ? sum_free_rows(first, std::min(free, count - done), out + done * pitch, pitch) : 0;
+      if (summed == 0) sum_row(o + done, out + done * pitch);
+      done += std::max<int64_t>(summed, 1);
+    }
+  }
+
+  // Up to `count` output rows, stride apart, whose taps meet no padding; says how many there were.
+  int64_t sum_free_rows(int64_t first, int64_t count, T* out, int64_t pitch) {
+    const BlurAxis& h = op_.blur.h;
+    const RowRun<T> run = map_.rows({first, first + (count - 1) * h.stride + h.taps});
+    if (run.count < h.taps) return 0;
+    count = taps_h_.in_lanes() ? 1 : (run.count - h.taps) / h.stride + 1;
+    RowSummer<T> summer = height_summer(out, count, pitch, h.stride * run.pitch);
+    for (int j = 0; j < h.taps; ++j) summer.add(run.first + j * run.pitch, taps_h_.at(item_.c, j));
+    summer.finish();
+    return count;
+  }
+  // Any output row.
+  void sum_row(int64_t o, T* out) {
+    const BlurAxis& h = op_.blur.h;
+    const int64_t first = o * h.stride - h.before;
+    const Span inside{std::max<int64_t>(first, 0), std::min(first + h.taps, h.size)};
+    if (inside.size() > 0) map_.rows(inside);
+    RowSummer<T> summer = height_summer(out, 1, 0, 0);
     for (int j = 0; j < h.taps; ++j) {
-      if (source[j] < 0) continue;
-      summer.add(map_.row(source[j], j, source[j] == o * h.stride + j - h.before), taps_h_.at(item_.c, j));
+      const int64_t source = source_index(first + j, h.size, h.mode);
+      if (source >= 0) summer.add(map_.row(source, j), taps_h_.at(item_.c, j));
     }
     summer.finish();
+  }
+  RowSummer<T> height_summer(T* out, int64_t rows, int64_t out_step, int64_t rows_step) const {
+    if (taps_h_.in_lanes()) return {out, step_, columns_.size(), step_, step_, true};
+    return {out, columns_.size() * step_, rows, out_step, rows_step};
   }
 
   // --- planes that lie apart: several rows at once, so that short ones do not wait for each other ------------------
 
-  void take_planar() {
+  // A row of scratch goes from the first to the last position or sample it may hold. Rows follow each other at a pitch
+  // that is a multiple of the stride: their phases then do the same.
+  int64_t planar_pitch() const {
     const BlurAxis& w = op_.blur.w;
-    // Rows follow each other at a pitch that is a multiple of the stride: their phases then do the same.
     const int64_t unit = w.stride == 2 ? 2 * kLanes<T> : w.stride;
-    pitch_ = round_up(std::max(w.size, positions_) + positions_, unit);
-    if (tiling_.column_tiles() == 1) pitch_ = round_up(span_of_positions(), unit);
-    block_ = std::clamp<int64_t>(kBlockElements / pitch_, 1, kMostBlockRows);
-    padded_ = arena_.take(block_ * pitch_ + 2 * unit);
-    phases_ = w.stride > 1 ? arena_.take(block_ * pitch_ + 2 * unit) : nullptr;
-    narrow_ = has_rows_of<T>(op_.blur.y, 1) ? nullptr : arena_.take(block_ * tiling_.most_columns());
+    if (tiling_.column_tiles() > 1) return round_up(w.size + 2 * positions_, unit);
+    return round_up(std::max(w.size, positions_ - w.before) + std::max<int64_t>(0, w.before), unit);
   }
-  // From the first to the last position or sample that a row of scratch holds, at most.
-  int64_t span_of_positions() const {
-    const BlurAxis& w = op_.blur.w;
-    const int64_t end = std::max(w.size, positions_ - w.before);
-    return end - std::min<int64_t>(0, -w.before);
+  void take_planar() {
+    const int64_t elements = block_ * pitch_ + 2 * kLanes<T>;
+    padded_ = arena_.take(elements);
+    phases_ = op_.blur.w.stride > 1 ? arena_.take(elements) : nullptr;
+    narrow_ = has_rows_of<T>(op_.blur.y, 1) ? nullptr : arena_.take(block_ * tiling_.most_columns());
   }
 
   void blur_planar(int64_t o, int64_t count) {
     const int64_t begin = std::min(first_, columns_.begin);
-    for (int64_t b = 0; b < count; ++b) blur_height(o + b, padded_ + b * pitch_ + columns_.begin - begin);
+    blur_height(o, count, padded_ + columns_.begin - begin, pitch_);
     pad(count, begin);
     const BlurAxis& w = op_.blur.w;
     const T* phases = split_phases(padded_ + first_ - begin, count);
@@ -109,7 +132,7 @@ class BlurForward {
     const int64_t n = item_.columns.size();
     T* out = narrow_ ? narrow_ : const_cast<T*>(row_in<T>(y, item_, o, item_.columns.begin));
     const int64_t out_step = narrow_ ? n : y.row_stride;
-    RowSummer<T> summer({out, n, count, out_step, pitch_ / w.stride});
+    RowSummer<T> summer(out, n, count, out_step, pitch_ / w.stride);
     for (int j = 0; j < w.taps; ++j) {
       summer.add(phases + (j % w.stride) * phase_step_ + j / w.stride, taps_w_.at(item_.c, j));
     }
@@ -135,7 +158,7 @@ class BlurForward {
   // Every stride-th element, for each remainder: [stride][rows of scratch].
   const T* split_phases(const T* padded, int64_t count) {
     const int64_t stride = op_.blur.w.stride;
-    const int64_t n = ((count - 1) * pitch_ + divide_up(positions_, stride) * stride) / stride;
+    const int64_t n = ((count - 1) * pitch_ + positions_ + stride - 1) / stride;
     phase_step_ = block_ * pitch_ / stride;
     if (stride == 1) return padded;
     if (stride == 2) {
@@ -151,36 +174,33 @@ class BlurForward {
   // --- channels_last: sums along the width are sums of pixels -----------------------------------------------------
 
   void take_interleaved() {
-    padded_ = arena_.take(op_.blur.w.size * tiling_.step());
+    padded_ = arena_.take(block_ * pitch_);
     narrow_ = has_rows_of<T>(op_.blur.y, op_.blur.y.channels) ? nullptr
                                                               : arena_.take(tiling_.most_columns() * tiling_.step());
   }
 
-  void blur_interleaved(int64_t o) {
-    blur_height(o, padded_);
+  void blur_interleaved(int64_t o, int64_t count) {
+    blur_height(o, count, padded_, pitch_);
     const Images& y = op_.blur.y;
-    const BlurAxis& w = op_.blur.w;
-    T* out = narrow_ ? narrow_ : const_cast<T*>(row_in<T>(y, item_, o, item_.columns.begin));
     const int64_t out_step = narrow_ ? step_ : y.column_stride;
-    // Outputs whose taps meet no padding are summed in one go.
-    const int64_t free_from = std::max<int64_t>(0, divide_up(w.before, w.stride));
-    const int64_t free_to = w.size + w.before < w.taps ? 0 : (w.size + w.before - w.taps) / w.stride + 1;
-    const Span interior{std::clamp(free_from, item_.columns.begin, item_.columns.end),
-                        std::clamp(free_to, item_.columns.begin, item_.columns.end)};
-    for (int64_t q = item_.columns.begin; q < item_.columns.end;) {
-      const int64_t repeats = q == interior.begin && interior.size() > 0 ? interior.size() : 1;
-      sum_pixels(q, repeats, out + (q - item_.columns.begin) * out_step, out_step);
-      q += repeats;
+    for (int64_t b = 0; b < count; ++b) {
+      const T* row = padded_ + b * pitch_;
+      T* out = narrow_ ? narrow_ : const_cast<T*>(row_in<T>(y, item_, o + b, item_.columns.begin));
+      for (int64_t q = item_.columns.begin; q < item_.columns.end;) {
+        const int64_t repeats = q == free_.begin && free_.size() > 0 ? free_.size() : 1;
+        sum_pixels(row, q, repeats, out + (q - item_.columns.begin) * out_step, out_step);
+        q += repeats;
+      }
+      if (narrow_) unstage_row(y, item_, o + b, item_.columns, step_, narrow_);
     }
-    if (narrow_) unstage_row(y, item_, o, item_.columns, step_, narrow_);
   }
 
-  void sum_pixels(int64_t q, int64_t repeats, T* out, int64_t out_step) {
+  void sum_pixels(const T* row, int64_t q, int64_t repeats, T* out, int64_t out_step) {
     const BlurAxis& w = op_.blur.w;
     const int32_t* source = source_w_ + (q - item_.columns.begin) * w.stride;
-    RowSummer<T> summer({out, step_, repeats, out_step, w.stride * step_, taps_w_.in_lanes()});
+    RowSummer<T> summer(out, step_, repeats, out_step, w.stride * step_, taps_w_.in_lanes());
     for (int j = 0; j < w.taps; ++j) {
-      if (source[j] >= 0) summer.add(padded_ + (source[j] - columns_.begin) * step_, taps_w_.at(item_.c, j));
+      if (source[j] >= 0) summer.add(row + (source[j] - columns_.begin) * step_, taps_w_.at(item_.c, j));
     }
     summer.finish();
   }
@@ -190,15 +210,16 @@ class BlurForward {
   Arena<T> arena_;
   bool interleaved_;
   Taps<T> taps_h_, taps_w_;
+  int64_t positions_, pitch_, block_;
   MapRows<T> map_;
-  int32_t *source_h_, *source_w_;  // -1: a zero
+  int32_t* source_w_;  // -1: a zero
   T *padded_, *phases_ = nullptr, *narrow_;
-  int64_t positions_, pitch_ = 0, block_ = 1, phase_step_ = 0;
+  int64_t phase_step_ = 0;
 
   PoolItem item_{};
   int64_t step_ = 1, part_ = -1;
   int64_t first_ = 0;  // the position that the first tap of the first column reads
-  Span columns_{0, 0};
+  Span columns_{0, 0}, free_{0, 0};
   int64_t padding_before_ = 0, padding_after_ = 0;
 };
 

@@ -22,19 +22,15 @@ class BlurAdjoint {
       : op_(op),
         tiling_(tiling_of(op)),
         arena_(scratch),
-        maximum_(op.max_h.window > 1 || op.max_w.window > 1),
         adjoint_(op.blur, PoolTiling::is_interleaved(op.v), tiling_.step(),
                  std::min(op.blur.h.size, tiling_.most_rows() + op.max_h.window), arena_),
-        windows_(op, tiling_.step(), op.blur.w.size, false, arena_) {
-    if (maximum_) {
-      const int64_t columns = tiling_.most_columns() + op.max_w.window - 1;
-      const int64_t slots = power_of_two_from(adjoint_.block() + op.max_h.window);
-      slots_ = slots;
-      ring_pitch_ = Windows<T>::template pitch_of<T>(columns * tiling_.step());
-      gradients_ = arena_.take(slots * ring_pitch_);
-      codes_ = arena_.take(slots * ring_pitch_);
-      window_rows_ = reinterpret_cast<WindowRow<T>*>(
-          arena_.take_indices(op.max_h.window * sizeof(WindowRow<T>) / sizeof(int32_t)));
+        maxima_(op, op.blur.w.size, tiling_.step(), false, arena_) {
+    if (maxima_.there()) {
+      const int64_t columns = tiling_.most_columns() + op.max_w.window - 1,
+                    pitch = pitch_for<T>(columns * tiling_.step());
+      gradients_ = RowRing<T>(adjoint_.block() + op.max_h.window, pitch, arena_);
+      codes_ = RowRing<T>(adjoint_.block() + op.max_h.window, pitch, arena_);
+      window_rows_ = arena_.template take_as<WindowRow<T>>(op.max_h.window);
     }
     narrow_ = arena_.take(tiling_.most_columns() * tiling_.step());
   }
@@ -51,8 +47,8 @@ class BlurAdjoint {
       adjoint_.enter_part(map_rows_, map_columns_);
     }
     adjoint_.enter(item_, step_);
-    if (maximum_) {
-      windows_.enter(item_, map_columns_, step_);
+    if (maxima_.there()) {
+      maxima_.enter(item_, map_columns_, step_);
       gather_rows();
     } else {
       copy_rows();
@@ -79,79 +75,84 @@ class BlurAdjoint {
   }
 
   void gather_rows() {
+    gradients_.clear();
     int64_t next = map_rows_.begin;
-    for (int64_t r = item_.rows.begin; r < item_.rows.end; ++r) {
-      const int64_t last = std::min(op_.blur.h.size, r + op_.max_h.padding + 1);
-      while (next < last) {
-        const int64_t count = std::min(adjoint_.block(), map_rows_.end - next);
-        const T* rows = adjoint_.rows(next, count);
-        for (int64_t b = 0; b < count; ++b) keep_row(next + b, rows + b * adjoint_.pitch());
-        next += count;
-      }
-      gather_row(r);
+    for (int64_t r = item_.rows.begin; r < item_.rows.end;) {
+      const int64_t count = std::min(std::min(adjoint_.block(), map_rows_.end - next), gradients_.together(next));
+      keep_rows(next, count);
+      next += count;
+      const int64_t ready = next == map_rows_.end ? item_.rows.end : next - op_.max_h.padding;
+      while (r < ready) r += gather_rows_at(r, ready - r);
     }
   }
 
-  // Where column 0 of a kept row stands: windows left of the map's first one are kept as zeros.
+  // Where column 0 of a kept row stands: windows beside the map are kept as zeros.
   int64_t first_kept() const { return item_.columns.begin + op_.max_w.padding - op_.max_w.window + 1; }
 
-  void keep_row(int64_t i, const T* row) {
-    T* kept = gradients_ + (i & (slots_ - 1)) * ring_pitch_;
+  void keep_rows(int64_t i, int64_t count) {
+    const T* rows = adjoint_.rows(i, count);
     const int64_t before = (map_columns_.begin - first_kept()) * step_, n = map_columns_.size() * step_;
-    const int64_t all = (item_.columns.size() + op_.max_w.window - 1) * step_;
-    fill(kept, before, T(0));
-    for (int64_t k = 0; k < n; ++k) kept[before + k] = row[k];
-    fill(kept + before + n, all - before - n, T(0));
-    T* codes = codes_ + (i & (slots_ - 1)) * ring_pitch_;
-    fill(codes, before, T(-1));
-    windows_.argmaxima(i, codes + before);
-    fill(codes + before + n, all - before - n, T(-1));
+    const int64_t after = (item_.columns.size() + op_.max_w.window - 1) * step_ - before - n;
+    maxima_.argmaxima(i, count, codes_.at(i) + before, codes_.pitch());
+    for (int64_t b = 0; b < count; ++b) {
+      T *kept = gradients_.at(i + b), *codes = codes_.at(i + b);
+      fill(kept, before, T(0));
+      for (int64_t k = 0; k < n; ++k) kept[before + k] = rows[b * adjoint_.pitch() + k];
+      fill(kept + before + n, after, T(0));
+      fill(codes, before, T(-1));
+      fill(codes + before + n, after, T(-1));
+    }
   }
 
-  void gather_row(int64_t r) {
-    int count = 0;
-    for (int row = 0; row < op_.max_h.window; ++row) {
-      const int64_t i = r + op_.max_h.padding - row;
-      if (i < 0 || i >= op_.blur.h.size) continue;
-      const int64_t slot = (i & (slots_ - 1)) * ring_pitch_;
-      window_rows_[count++] = {gradients_ + slot, codes_ + slot, row};
+  // Gathers row r of x and as many below it, up to `count`, as find their windows at one distance; says how many.
+  int64_t gather_rows_at(int64_t r, int64_t count) {
+    const int64_t top = r + op_.max_h.padding - op_.max_h.window + 1;
+    const Span inside{std::max<int64_t>(top, 0), std::min(top + op_.max_h.window, op_.blur.h.size)};
+    int64_t repeats = inside.size() == op_.max_h.window ? std::min(count, op_.blur.h.size - inside.end + 1) : 1;
+    repeats = std::clamp<int64_t>(gradients_.together(inside.begin) - inside.size() + 1, 1, repeats);
+    int rows = 0;
+    for (int64_t i = inside.end - 1; i >= inside.begin; --i) {
+      window_rows_[rows++] = {gradients_.at(i), codes_.at(i), static_cast<int>(r + op_.max_h.padding - i)};
     }
     const bool direct = has_rows_of<T>(op_.v, step_);
     T* out = direct ? const_cast<T*>(row_in<T>(op_.v, item_, r, item_.columns.begin)) : narrow_;
-    const int64_t n = item_.columns.size() * step_;
-    if (count == 2 && op_.max_w.window == 2) {
-      gather(Index<2>{}, Index<2>{}, n, out);
-    } else if (count == 3 && op_.max_w.window == 3) {
-      gather(Index<3>{}, Index<3>{}, n, out);
+    if (!direct) repeats = 1;
+    if (rows == 2 && op_.max_w.window == 2) {
+      gather(Index<2>{}, Index<2>{}, out, repeats);
+    } else if (rows == 3 && op_.max_w.window == 3) {
+      gather(Index<3>{}, Index<3>{}, out, repeats);
     } else {
-      gather(count, op_.max_w.window, n, out);
+      gather(rows, op_.max_w.window, out, repeats);
     }
     if (!direct) unstage_row(op_.v, item_, r, item_.columns, step_, narrow_);
+    return repeats;
   }
 
   template <class Rows, class Columns>
-  void gather(Rows rows, Columns columns, int64_t n, T* out) {
-    for (int64_t k = 0; k < n; k += kLanes<T>) {
-      vector_of<T> sum{};
-      for (int d = 0; d < rows * columns; ++d) {
-        const WindowRow<T>& window = window_rows_[d / columns];
-        const int column = d % columns;
-        const int64_t at = (columns - 1 - column) * step_ + k;
-        const vector_of<T> code = vector_of<T>{} + T(window.row * columns + column);
-        sum += load(window.codes + at) == code ? load(window.gradients + at) : vector_of<T>{};
+  void gather(Rows rows, Columns columns, T* out, int64_t repeats) {
+    const int64_t n = item_.columns.size() * step_;
+    for (int64_t r = 0; r < repeats; ++r) {
+      for (int64_t k = 0; k < n; k += kLanes<T>) {
+        vector_of<T> sum{};
+        for (int d = 0; d < rows * columns; ++d) {
+          const WindowRow<T>& window = window_rows_[d / columns];
+          const int64_t column = d % columns, at = r * gradients_.pitch() + (columns - 1 - column) * step_ + k;
+          const vector_of<T> code = vector_of<T>{} + T(window.row * columns + column);
+          const vector_of<T> gradient = load_some(window.gradients + at, n - k);
+          sum += load_some(window.codes + at, n - k) == code ? gradient : vector_of<T>{};
+        }
+        store_some(out + r * op_.v.row_stride + k, n - k, sum);
       }
-      store_some(out + k, n - k, sum);
     }
   }
 
   const MaxBlurPool& op_;
   PoolTiling tiling_;
   Arena<T> arena_;
-  bool maximum_;
   AdjointRows<T> adjoint_;
-  Windows<T> windows_;
-  int64_t slots_ = 0, ring_pitch_ = 0;
-  T *gradients_ = nullptr, *codes_ = nullptr, *narrow_;
+  Maxima<T> maxima_;
+  RowRing<T> gradients_, codes_;
+  T* narrow_;
   WindowRow<T>* window_rows_ = nullptr;
 
   PoolItem item_{};

@@ -28,13 +28,14 @@ FREQOPS_HOST_DEVICE void store_some(T* p, int64_t count, vector_of<T> v) {
   }
 }
 
-// A window of the maximum over rows of scratch; `rows` are those inside the plane, the first of them its row first_row.
+// A window of the maximum over rows of T, moved down `repeats` times; `rows` are its rows inside the plane.
 template <class T>
 struct Window {
   const T* const* rows;
-  int first_row, count;  // rows inside
+  int first_row, count;  // the first of these rows is number first_row of the window
   int columns;
-  int64_t step;
+  int64_t step;  // from one column to the next
+  int64_t repeats, rows_step;
 };
 
 // Calls f with the window's shape as constants for the common ones, else with what it says.
@@ -45,45 +46,54 @@ FREQOPS_HOST_DEVICE void with_window_shape(const Window<T>& window, F&& f) {
   f(window.count, window.columns);
 }
 
+// Rows of `out` are n elements, pitch apart.
 template <class T>
-void max_row(const Window<T>& window, int64_t n, T* out) {
+void max_rows(const Window<T>& window, int64_t n, T* out, int64_t pitch) {
   with_window_shape(window, [&](auto rows, auto columns) FREQOPS_INLINED {
-    for (int64_t i = 0; i < n; i += kLanes<T>) {
-      vector_of<T> best = load_some(window.rows[0] + i, n - i);
-      for (int d = 1; d < rows * columns; ++d) {
-        best = maximum(best, load_some(window.rows[d / columns] + (d % columns) * window.step + i, n - i));
+    for (int64_t r = 0; r < window.repeats; ++r) {
+      const int64_t below = r * window.rows_step;
+      for (int64_t i = 0; i < n; i += kLanes<T>) {
+        vector_of<T> best = load_some(window.rows[0] + below + i, n - i);
+        for (int d = 1; d < rows * columns; ++d) {
+          const T* row = window.rows[d / columns] + below + (d % columns) * window.step;
+          best = maximum(best, load_some(row + i, n - i));
+        }
+        store_some(out + r * pitch + i, n - i, best);
       }
-      store_some(out + i, n - i, best);
     }
   });
 }
 
 // Which element of its window is the maximum, counted row-major from the window's corner: the first, or the last NaN.
 template <class T>
-void argmax_row(const Window<T>& window, int64_t n, T* out) {
+void argmax_rows(const Window<T>& window, int64_t n, T* out, int64_t pitch) {
   with_window_shape(window, [&](auto rows, auto columns) FREQOPS_INLINED {
-    for (int64_t i = 0; i < n; i += kLanes<T>) {
-      vector_of<T> best = load(window.rows[0] + i);
-      vector_of<T> code = vector_of<T>{} + T(window.first_row * window.columns);
-      for (int d = 1; d < rows * columns; ++d) {
-        const vector_of<T> v = load(window.rows[d / columns] + (d % columns) * window.step + i);
-        const auto better = (v > best) | (v != v);
-        best = better ? v : best;
-        code = better ? vector_of<T>{} + T(window.first_row * window.columns + d) : code;
+    const int first = window.first_row * window.columns;
+    for (int64_t r = 0; r < window.repeats; ++r) {
+      const int64_t below = r * window.rows_step;
+      for (int64_t i = 0; i < n; i += kLanes<T>) {
+        vector_of<T> best = load_some(window.rows[0] + below + i, n - i), code = vector_of<T>{} + T(first);
+        for (int d = 1; d < rows * columns; ++d) {
+          const T* row = window.rows[d / columns] + below + (d % columns) * window.step;
+          const vector_of<T> v = load_some(row + i, n - i);
+          const auto better = (v > best) | (v != v);
+          best = better ? v : best;
+          code = better ? vector_of<T>{} + T(first + d) : code;
+        }
+        store_some(out + r * pitch + i, n - i, code);
       }
-      store_some(out + i, n - i, code);
     }
   });
 }
 
 // The same for one window whose first `skipped` columns are outside the plane: -inf there is no candidate.
 template <class T>
-T argmax_at(const Window<T>& window, int64_t i, int skipped) {
+T argmax_at(const Window<T>& window, int64_t at, int64_t skipped) {
   T best = -std::numeric_limits<T>::infinity();
-  int code = -1;
+  int64_t code = -1;
   for (int r = 0; r < window.count; ++r) {
-    for (int c = skipped; c < window.columns; ++c) {
-      const T v = window.rows[r][c * window.step + i];
+    for (int64_t c = skipped; c < window.columns; ++c) {
+      const T v = window.rows[r][c * window.step + at];
       if (code < 0 || v > best || v != v) {
         best = v;
         code = (window.first_row + r) * window.columns + c;
@@ -93,173 +103,259 @@ T argmax_at(const Window<T>& window, int64_t i, int skipped) {
   return T(code);
 }
 
+// The values that stand where the codes say, for one row of windows.
 template <class T>
 void select_row(const Window<T>& window, const T* codes, int64_t n, T* out) {
   for (int64_t i = 0; i < n; i += kLanes<T>) {
     const vector_of<T> code = load_some(codes + i, n - i);
     vector_of<T> selected{};
     for (int d = 0; d < window.count * window.columns; ++d) {
-      const vector_of<T> v = load(window.rows[d / window.columns] + (d % window.columns) * window.step + i);
-      selected = code == vector_of<T>{} + T(window.first_row * window.columns + d) ? v : selected;
+      const T* row = window.rows[d / window.columns] + (d % window.columns) * window.step;
+      const vector_of<T> wanted = vector_of<T>{} + T(window.first_row * window.columns + d);
+      selected = code == wanted ? load_some(row + i, n - i) : selected;
     }
     store_some(out + i, n - i, selected);
   }
 }
 
-// Rows of scratch that are made when asked for and kept until another takes their place.
+// The last rows of a plane that were made, each in the slot of its number modulo a power of two.
 template <class T>
 class RowRing {
  public:
   RowRing() = default;
-  RowRing(int64_t slots, int64_t pitch, Arena<T>& arena)
-      : pitch_(pitch), slots_(slots), rows_(arena.take(slots * pitch)), held_(arena.take_indices(slots)) {}
-  void clear() {
-    for (int64_t slot = 0; slot < slots_; ++slot) held_[slot] = -1;
-  }
+  RowRing(int64_t rows, int64_t pitch, Arena<T>& arena)
+      : pitch_(pitch), slots_(power_of_two_from(rows)), rows_(arena.take(slots_ * pitch)) {}
+
+  int64_t pitch() const { return pitch_; }
+  int64_t slots() const { return slots_; }
+  void clear() { held_ = {0, 0}; }
+  bool holds(int64_t row) const { return row >= held_.begin && row < held_.end; }
+  T* at(int64_t row) const { return rows_ + (row & (slots_ - 1)) * pitch_; }
+  // How many rows from this one on lie in memory one after the other.
+  int64_t together(int64_t row) const { return slots_ - (row & (slots_ - 1)); }
+
+  // Makes what is missing of these rows, which fit the ring: make(first, count, out), count rows at a time.
   template <class Make>
-  T* row(int64_t slot, int64_t index, Make&& make) {
-    T* row = rows_ + slot * pitch_;
-    if (held_[slot] != index) {
-      held_[slot] = static_cast<int32_t>(index);
-      make(row);
+  void ensure(Span rows, Make&& make) {
+    if (rows.begin < held_.begin || rows.begin > held_.end) held_ = {rows.begin, rows.begin};
+    while (held_.end < rows.end) {
+      const int64_t count = std::min(rows.end - held_.end, together(held_.end));
+      make(held_.end, count, at(held_.end));
+      held_.end += count;
     }
-    return row;
+    held_.begin = std::max(held_.begin, held_.end - slots_);
   }
 
  private:
   int64_t pitch_ = 0, slots_ = 0;
   T* rows_ = nullptr;
-  int32_t* held_ = nullptr;
+  Span held_{0, 0};
 };
 
-// The rows of x that windows of the maximum read, with -inf beside the plane, and which element of each window it is.
+// Rows of scratch are this far apart, for n elements.
 template <class T>
-class Windows {
+inline int64_t pitch_for(int64_t n) {
+  return round_up(n, kLanes<T>);
+}
+
+// Rows of an image as windows of the maximum read them: in place where that is possible, else with `outside` beside the
+// plane in scratch.
+template <class T>
+class WindowSource {
  public:
-  Windows(const MaxBlurPool& op, int64_t step, int64_t map_columns, bool with_values, Arena<T>& arena) : op_(op) {
-    if (op.max_h.window == 1 && op.max_w.window == 1) return;
-    const int64_t pitch = pitch_of<T>((map_columns + op.max_w.window - 1) * step);
-    slots_ = power_of_two_from(op.max_h.window);
-    x_ = RowRing<T>(slots_, pitch, arena);
-    if (with_values) v_ = RowRing<T>(slots_, pitch, arena);
-    codes_ = with_values ? arena.take(pitch) : nullptr;
-    rows_ = reinterpret_cast<const T**>(arena.take_indices(op.max_h.window * sizeof(T*) / sizeof(int32_t)));
+  WindowSource() = default;
+  WindowSource(const MaxBlurPool& op, const Images& images, T outside, int64_t map_columns, int64_t step,
+               Arena<T>& arena)
+      : images_(&images), outside_(outside), window_(op.max_h.window), padding_(op.max_h.padding), across_(op.max_w) {
+    const int64_t columns = map_columns + across_.window - 1;
+    ring_ = RowRing<T>(kRowsTogether + window_, pitch_for<T>(columns * step), arena);
+    rows_ = arena.template take_as<const T*>(window_);
   }
 
-  // A row of scratch may be read up to a vector beyond its end.
-  template <class U>
-  static int64_t pitch_of(int64_t n) {
-    return round_up(n, kLanes<U>) + kLanes<U>;
-  }
-
-  // Map columns of this item; `step` may be less than at construction.
   void enter(const PoolItem& item, Span map_columns, int64_t step) {
     item_ = item;
+    columns_ = {map_columns.begin - across_.padding, map_columns.end - across_.padding + across_.window - 1};
+    step_ = step;
+    direct_ = has_rows_of<T>(*images_, step) && columns_.begin >= 0 && columns_.end <= images_->width;
+    ring_.clear();
+  }
+
+  // The windows of map row i, and of as many rows below it, up to `count`, as follow at one distance.
+  Window<T> windows(int64_t i, int64_t count) {
+    const int64_t top = i - padding_, height = images_->height;
+    const Span inside{std::max<int64_t>(top, 0), std::min(top + window_, height)};
+    int64_t repeats = inside.size() == window_ ? std::min(count, height - window_ - top + 1) : 1;
+    if (!direct_) {
+      repeats = std::min(repeats, ring_.slots() - inside.size() + 1);
+      ring_.ensure({inside.begin, inside.end + repeats - 1}, [&](int64_t first, int64_t rows, T* out) {
+        stage_rows(*images_, item_, {first, first + rows}, columns_, step_, outside_, out, ring_.pitch());
+      });
+      repeats = std::clamp<int64_t>(ring_.together(inside.begin) - inside.size() + 1, 1, repeats);
+    }
+    for (int64_t r = inside.begin; r < inside.end; ++r) {
+      rows_[r - inside.begin] = direct_ ? row_in<T>(*images_, item_, r, columns_.begin) : ring_.at(r);
+    }
+    return {
+        rows_,   static_cast<int>(inside.begin - top),         static_cast<int>(inside.size()), across_.window, step_,
+        repeats, direct_ ? images_->row_stride : ring_.pitch()};
+  }
+
+ private:
+  static constexpr int64_t kRowsTogether = 6;
+  const Images* images_ = nullptr;
+  T outside_ = 0;
+  int window_ = 1, padding_ = 0;
+  MaxAxis across_{1, 0};
+  RowRing<T> ring_;
+  const T** rows_ = nullptr;
+  PoolItem item_{};
+  Span columns_{0, 0};
+  int64_t step_ = 1;
+  bool direct_ = false;
+};
+
+// Rows of maxima of x, of which element of each window that is, and of what another image has there.
+template <class T>
+class Maxima {
+ public:
+  Maxima(const MaxBlurPool& op, int64_t map_columns, int64_t step, bool selects, Arena<T>& arena)
+      : op_(op), there_(op.max_h.window > 1 || op.max_w.window > 1) {
+    if (!there_) return;
+    x_ = WindowSource<T>(op, op.blur.x, -std::numeric_limits<T>::infinity(), map_columns, step, arena);
+    if (!selects) return;
+    v_ = WindowSource<T>(op, op.v, T(0), map_columns, step, arena);
+    codes_ = arena.take(map_columns * step);
+  }
+  bool there() const { return there_; }
+
+  void enter(const PoolItem& item, Span map_columns, int64_t step) {
+    if (!there_) return;
     map_ = map_columns;
     step_ = step;
-    x_.clear();
-    v_.clear();
+    x_.enter(item, map_columns, step);
+    if (codes_) v_.enter(item, map_columns, step);
   }
 
-  void maxima(int64_t i, T* out) {
-    max_row(window(x_, op_.blur.x, -std::numeric_limits<T>::infinity(), i), length(), out);
+  void maxima(int64_t i, int64_t count, T* out, int64_t pitch) {
+    for_each_run(i, count,
+                 [&](const Window<T>& windows, int64_t at) { max_rows(windows, length(), out + at * pitch, pitch); });
   }
 
-  void argmaxima(int64_t i, T* out) {
-    const Window<T> window_ = window(x_, op_.blur.x, -std::numeric_limits<T>::infinity(), i);
-    argmax_row(window_, length(), out);
-    const int64_t beside = std::min<int64_t>(op_.max_w.padding, map_.end);
-    for (int64_t column = map_.begin; column < beside; ++column) {
-      for (int64_t c = 0; c < step_; ++c) {
-        const int64_t at = (column - map_.begin) * step_ + c;
-        out[at] = argmax_at(window_, at, op_.max_w.padding - static_cast<int>(column));
-      }
+  void argmaxima(int64_t i, int64_t count, T* out, int64_t pitch) {
+    for_each_run(i, count, [&](const Window<T>& windows, int64_t at) {
+      argmax_rows(windows, length(), out + at * pitch, pitch);
+      correct_beside(windows, out + at * pitch, pitch);
+    });
+  }
+
+  void selected(int64_t i, int64_t count, T* out, int64_t pitch) {
+    for (int64_t r = 0; r < count; ++r) {
+      argmaxima(i + r, 1, codes_, 0);
+      select_row(v_.windows(i + r, 1), codes_, length(), out + r * pitch);
     }
-  }
-
-  void selected(int64_t i, T* out) {
-    argmaxima(i, codes_);
-    select_row(window(v_, op_.v, T(0), i), codes_, length(), out);
   }
 
  private:
   int64_t length() const { return map_.size() * step_; }
 
-  Window<T> window(RowRing<T>& ring, const Images& images, T outside, int64_t i) {
-    const int64_t top = i - op_.max_h.padding;
-    const Span inside{std::max<int64_t>(top, 0), std::min(top + op_.max_h.window, images.height)};
-    const Span columns{map_.begin - op_.max_w.padding, map_.end - op_.max_w.padding + op_.max_w.window - 1};
-    for (int64_t r = inside.begin; r < inside.end; ++r) {
-      rows_[r - inside.begin] =
-          ring.row(r & (slots_ - 1), r, [&](T* row) { stage_row(images, item_, r, columns, step_, outside, row); });
+  template <class Visit>
+  void for_each_run(int64_t i, int64_t count, Visit&& visit) {
+    for (int64_t done = 0; done < count;) {
+      const Window<T> windows = x_.windows(i + done, count - done);
+      visit(windows, done);
+      done += windows.repeats;
     }
-    return {rows_, static_cast<int>(inside.begin - top), static_cast<int>(inside.size()), op_.max_w.window, step_};
+  }
+
+  // Windows that begin left of the plane: if all inside is -inf, so is what was found outside.
+  void correct_beside(Window<T> windows, T* out, int64_t pitch) {
+    const int64_t padding = op_.max_w.padding;
+    for (int64_t column = map_.begin; column < std::min(padding, map_.end); ++column) {
+      for (int64_t r = 0; r < windows.repeats; ++r) {
+        for (int64_t c = 0; c < step_; ++c) {
+          const int64_t at = (column - map_.begin) * step_ + c;
+          out[r * pitch + at] = argmax_at(windows, r * windows.rows_step + at, padding - column);
+        }
+      }
+    }
   }
 
   const MaxBlurPool& op_;
-  int64_t slots_ = 0, step_ = 1;
-  RowRing<T> x_, v_;
+  bool there_;
+  WindowSource<T> x_, v_;
   T* codes_ = nullptr;
-  const T** rows_ = nullptr;
-  PoolItem item_{};
+  int64_t step_ = 1;
   Span map_{0, 0};
+};
+
+// Rows pitch apart, as many as were asked for or fewer.
+template <class T>
+struct RowRun {
+  const T* first;
+  int64_t pitch, count;
 };
 
 template <class T>
 class MapRows {
  public:
-  MapRows(const MaxBlurPool& op, int64_t step, int64_t map_columns, bool whole_plane, Arena<T>& arena)
-      : op_(op),
-        plain_(op.max_h.window == 1 && op.max_w.window == 1),
-        selects_(op.v.data != nullptr),
-        windows_(op, step, map_columns, op.v.data != nullptr, arena) {
-    const BlurAxis& h = op.blur.h;
-    const int64_t pitch = Windows<T>::template pitch_of<T>(map_columns * step);
-    // A small map is kept whole. Else the rows inside one window of taps take turns in a ring, and those that stand for
-    // padding have slots of their own, one per tap.
-    keeps_all_ = whole_plane && h.size * pitch * int64_t{sizeof(T)} <= kKeptBytes;
-    inside_slots_ = keeps_all_ ? h.size : power_of_two_from(h.taps);
-    ring_ = RowRing<T>(inside_slots_ + (keeps_all_ ? 0 : h.taps), pitch, arena);
+  // Up to `rows` rows are asked for at a time; a map that is small, and that is wanted whole, is kept whole.
+  MapRows(const MaxBlurPool& op, int64_t rows, int64_t map_columns, int64_t step, bool whole, Arena<T>& arena)
+      : op_(op), selects_(op.v.data != nullptr), maxima_(op, map_columns, step, selects_, arena) {
+    const int64_t pitch = pitch_for<T>(map_columns * step), all = op.blur.h.size;
+    keeps_all_ = whole && all * pitch * int64_t{sizeof(T)} <= kKeptBytes;
+    ring_ = RowRing<T>(keeps_all_ ? all : rows, pitch, arena);
+    apart_ = RowRing<T>(op.blur.h.taps, pitch, arena);
   }
 
   void enter(const PoolItem& item, Span columns, int64_t step) {
     item_ = item;
     columns_ = columns;
     step_ = step;
-    direct_ = plain_ && has_rows_of<T>(image(), step);
+    direct_ = !maxima_.there() && has_rows_of<T>(image(), step);
     if (direct_) return;
-    windows_.enter(item, columns, step);
+    maxima_.enter(item, columns, step);
     ring_.clear();
+    if (keeps_all_) ensure({0, op_.blur.h.size});
   }
 
-  // Row i of the map, which tap j of a window of taps reads; `inside` says that i is no padding there.
-  const T* row(int64_t i, int j, bool inside) {
+  // Rows from the first one on that follow each other at one distance. All of these are at hand until the next call.
+  RowRun<T> rows(Span rows) {
+    if (direct_) return {row_in<T>(image(), item_, rows.begin, columns_.begin), image().row_stride, rows.size()};
+    ensure(rows);
+    return {ring_.at(rows.begin), ring_.pitch(), std::min(rows.size(), ring_.together(rows.begin))};
+  }
+  // Row i, which tap j reads: one of the rows asked for last, or one that stands for padding beside them.
+  const T* row(int64_t i, int j) {
     if (direct_) return row_in<T>(image(), item_, i, columns_.begin);
-    const int64_t slot = keeps_all_ ? i : inside ? i & (inside_slots_ - 1) : inside_slots_ + j;
-    return ring_.row(slot, i, [&](T* out) { make(i, out); });
+    if (ring_.holds(i)) return ring_.at(i);
+    make(i, 1, apart_.at(j), 0);
+    return apart_.at(j);
   }
 
  private:
-  static constexpr int64_t kKeptBytes = 64 << 10;
+  static constexpr int64_t kKeptBytes = 32 << 10;
 
   // What is blurred where there is no maximum.
   const Images& image() const { return selects_ ? op_.v : op_.blur.x; }
 
-  void make(int64_t i, T* out) {
-    if (plain_) {
-      stage_row(image(), item_, i, columns_, step_, T(0), out);
+  void ensure(Span rows) {
+    ring_.ensure(rows, [&](int64_t first, int64_t count, T* out) { make(first, count, out, ring_.pitch()); });
+  }
+  void make(int64_t i, int64_t count, T* out, int64_t pitch) {
+    if (!maxima_.there()) {
+      stage_rows(image(), item_, {i, i + count}, columns_, step_, T(0), out, pitch);
     } else if (selects_) {
-      windows_.selected(i, out);
+      maxima_.selected(i, count, out, pitch);
     } else {
-      windows_.maxima(i, out);
+      maxima_.maxima(i, count, out, pitch);
     }
   }
 
   const MaxBlurPool& op_;
-  bool plain_, selects_, direct_ = false, keeps_all_ = false;
-  Windows<T> windows_;
-  RowRing<T> ring_;
-  int64_t inside_slots_ = 0, step_ = 1;
+  bool selects_, direct_ = false, keeps_all_ = false;
+  Maxima<T> maxima_;
+  RowRing<T> ring_, apart_;
+  int64_t step_ = 1;
   PoolItem item_{};
   Span columns_{0, 0};
 };

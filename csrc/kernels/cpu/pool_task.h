@@ -17,6 +17,7 @@ struct Span {
 };
 
 inline int64_t divide_up(int64_t a, int64_t b) { return (a + b - 1) / b; }
+inline int64_t divide_down(int64_t a, int64_t b) { return a >= 0 ? a / b : -divide_up(-a, b); }
 inline int64_t power_of_two_from(int64_t n) {
   int64_t power = 1;
   while (power < n) power *= 2;
@@ -94,21 +95,25 @@ void fill(T* out, int64_t n, T value) {
   for (int64_t i = 0; i < n; ++i) out[i] = value;
 }
 
-// Columns of a row, [columns][step]; those outside the plane hold `outside`.
+// Rows of an image, [columns][step] each and `pitch` apart; columns outside the plane hold `outside`.
 template <class T>
-void stage_row(const Images& images, const PoolItem& item, int64_t row, Span columns, int64_t step, T outside, T* out) {
+void stage_rows(const Images& images, const PoolItem& item, Span rows, Span columns, int64_t step, T outside, T* out,
+                int64_t pitch) {
   const Span inside{std::clamp<int64_t>(columns.begin, 0, images.width),
                     std::clamp<int64_t>(columns.end, 0, images.width)};
-  fill(out, (inside.begin - columns.begin) * step, outside);
-  fill(out + (inside.end - columns.begin) * step, (columns.end - inside.end) * step, outside);
-  out += (inside.begin - columns.begin) * step;
+  const int64_t before = (inside.begin - columns.begin) * step, after = (columns.end - inside.end) * step;
+  const bool dense = images.column_stride == step;
+  const int64_t run = dense ? inside.size() * step : step, runs = dense ? 1 : inside.size();
   visit_element<T>(images.element, [&](auto* tag) {
     using From = std::remove_pointer_t<decltype(tag)>;
-    const From* source = row_in<From>(images, item, row, inside.begin);
-    const bool dense = images.column_stride == step;
-    const int64_t run = dense ? inside.size() * step : step, runs = dense ? 1 : inside.size();
-    for (int64_t r = 0; r < runs; ++r, source += images.column_stride, out += run) {
-      for (int64_t i = 0; i < run; ++i) out[i] = widen(source[i]);
+    for (int64_t r = rows.begin; r < rows.end; ++r, out += pitch) {
+      const From* source = row_in<From>(images, item, r, inside.begin);
+      fill(out, before, outside);
+      T* target = out + before;
+      for (int64_t s = 0; s < runs; ++s, source += images.column_stride, target += run) {
+        for (int64_t i = 0; i < run; ++i) target[i] = widen(source[i]);
+      }
+      fill(target, after, outside);
     }
   });
 }

@@ -10,11 +10,11 @@ namespace freqops::cpu::FREQOPS_LEVEL {
 template <class T>
 struct RowSum {
   T* out;
-  int64_t n;             // elements of a row
-  int64_t repeats = 1;   // so many rows are summed
-  int64_t out_step = 0;  // from one of them to the next
-  int64_t rows_step = 0;
-  bool weights_in_lanes = false;  // weights[j] holds n weights, not one
+  int64_t n;         // elements of a row
+  int64_t repeats;   // so many rows are summed
+  int64_t out_step;  // from one of them to the next
+  int64_t rows_step;
+  bool weights_in_lanes;  // weights[j] holds n weights, not one
 };
 
 inline constexpr int kRowsAtOnce = 8;  // their weights stay in registers
@@ -99,7 +99,9 @@ void sum_few(const RowSum<T>& sum, const T* const* rows, const T* const* weights
 template <class T>
 class RowSummer {
  public:
-  explicit RowSummer(const RowSum<T>& sum) : sum_(sum) {}
+  // Of rows of n elements, one after the other `repeats` times.
+  RowSummer(T* out, int64_t n, int64_t repeats = 1, int64_t out_step = 0, int64_t rows_step = 0, bool in_lanes = false)
+      : sum_{out, n, repeats, out_step, rows_step, in_lanes} {}
   // One weight for the row, or n of them.
   void add(const T* row, const T* weight) {
     if (count_ == kRowsAtOnce) flush();
