@@ -15,7 +15,7 @@ from torch.utils._pytree import tree_leaves, tree_map_only
 
 from freqops import _C, ops
 from freqops._libraries import CUDA
-from freqops.ops import _cuda
+from freqops.ops import _cuda, _notes
 from freqops.ops._responses import CACHE
 
 _BANK = ("fft_filter", "filter_bank", "filter_bank_adjoint", "low_high", "split_bands")
@@ -33,6 +33,10 @@ _CUDA_KERNELS = {
 _CUDA_REMARKS = {
     "filter_bank_adjoint": "one filter per response, summed in float32",
     "split_bands": "a bank, then torch takes its sum from x",
+}
+_POOLING_PATHS = {
+    "stencil": "taps, window and strides of the fast path: 16-byte accesses, every row read once",
+    "generic": "taps, window or strides beyond the fast path: one thread per output",
 }
 _KEPT_TABLE = "the response's table is kept for calls to come: freqops built the response itself"
 _NEW_TABLE = "the response's table is filled in every call: the response may have changed"
@@ -67,6 +71,8 @@ class _Call:
     dims: int = 2
     kept_response: bool = False  # built by freqops, for calls to come as well
     over_channels: bool = False
+    arguments: tuple[Any, ...] = ()  # all of them, of a pooling op
+    composed: tuple[str, str] | None = None  # what runs instead of an op of ours, and why
 
 
 def _call(name: str, args: tuple[Any, ...]) -> _Call:
@@ -74,6 +80,8 @@ def _call(name: str, args: tuple[Any, ...]) -> _Call:
         return _Call(name, args[0], args[1], int(args[-1]), CACHE.holds(args[1]))
     if name == "mix_amplitude_phase":
         return _Call(name, args[0], over_channels=args[-1])
+    if name in _cuda.POOLING:
+        return _Call(name, args[0], arguments=args)
     return _Call(name, args[0], dims=args[-1])
 
 
@@ -146,17 +154,28 @@ def _recorded(function: Callable[..., Any], args: Any, kwargs: Any) -> list[_Cal
 
     args, kwargs = tree_map_only(Tensor, emptied, (args, kwargs))
     recorder = _Recorder()
-    with torch.no_grad(), recorder:
-        if isinstance(function, nn.Module):
-            state = dict(function.named_parameters()) | dict(function.named_buffers())
-            state = {key: emptied(value) for key, value in state.items()}
-            torch.func.functional_call(function, state, args, kwargs)
-        else:
-            function(*args, **kwargs)
+
+    def noted(name: str, kernel: str, reason: str, x: Tensor) -> None:
+        recorder.calls.append(_Call(name, x, composed=(kernel, reason)))
+
+    token = _notes.LISTENER.set(noted)
+    try:
+        with torch.no_grad(), recorder:
+            if isinstance(function, nn.Module):
+                state = dict(function.named_parameters()) | dict(function.named_buffers())
+                state = {key: emptied(value) for key, value in state.items()}
+                torch.func.functional_call(function, state, args, kwargs)
+            else:
+                function(*args, **kwargs)
+    finally:
+        _notes.LISTENER.reset(token)
     return recorder.calls
 
 
 def _described(call: _Call, device: torch.device) -> tuple[str, list[str]]:
+    if call.composed is not None:
+        kernel, reason = call.composed
+        return kernel, [reason]
     if device.type == "cuda":
         kernel, why = _on_cuda(call, device)
     elif device.type == "cpu":
@@ -175,12 +194,27 @@ def _on_cpu(call: _Call) -> tuple[str, list[str]]:
         height = call.x.shape[-2] if call.dims == 2 else 1
         work = "float64" if call.x.dtype == torch.float64 else "float32"
         why.append(_C.fft_filter_plan(height, call.x.shape[-1], work, _planes_together(call)))
+    if call.name in _cuda.POOLING:
+        return kernel, _pooling_layout(call.x)
     if not _one_stride_leads(call.x, call.dims):
         why.append(
             "x is copied first: its axes before the channels cannot be walked with one stride, "
             f"shape {list(call.x.shape)}, strides {list(call.x.stride())}"
         )
     return kernel, why
+
+
+def _pooling_layout(x: Tensor) -> list[str]:
+    """Along which axis the vectors lie, and whether x has to be copied for that."""
+    if x.is_contiguous():
+        return ["contiguous: vectors lie along the width"]
+    if x.dim() == 4 and x.is_contiguous(memory_format=torch.channels_last):
+        return ["channels_last: vectors lie along the channels"]
+    return [
+        "contiguous: vectors lie along the width",
+        "x is copied first: it is neither contiguous nor channels_last, "
+        f"shape {list(x.shape)}, strides {list(x.stride())}",
+    ]
 
 
 def _planes_together(call: _Call) -> int:
@@ -203,6 +237,8 @@ def _one_stride_leads(x: Tensor, dims: int) -> bool:
 
 
 def _on_cuda(call: _Call, device: torch.device) -> tuple[str, list[str]]:
+    if call.name in _cuda.POOLING:
+        return _pooling_on_cuda(call, device)
     kernels = _cuda.KERNELS
     if kernels is None:
         why = ["the library of CUDA kernels is not loaded (see `freqops info`)"]
@@ -226,6 +262,14 @@ def _on_cuda(call: _Call, device: torch.device) -> tuple[str, list[str]]:
     if not call.x.is_contiguous():
         why.append(f"x is copied first: it is not contiguous, strides {list(call.x.stride())}")
     return f"fused CUDA kernel, {form} form" if form else "CUDA kernels", why
+
+
+def _pooling_on_cuda(call: _Call, device: torch.device) -> tuple[str, list[str]]:
+    if not _cuda.HAS_POOLING:
+        why = ["the library of CUDA kernels is not loaded (see `freqops info`)"]
+        return "torch composition", [*why, f"CUDA library: {CUDA.reason}"]
+    path = _cuda.pooling_path(call.name, call.arguments, device)
+    return f"fused CUDA kernel, {path} path", [_POOLING_PATHS[path], *_pooling_layout(call.x)]
 
 
 def _name(dtype: torch.dtype) -> str:

@@ -1,14 +1,16 @@
 """What every operator computes, in plain torch: the specification, read top to bottom.
 
-Nothing here is fast. Each function takes the full complex spectrum, applies one formula and comes
-back, in the dtype of its input (the tests ask in float64), differentiable by torch's own autograd.
-The signatures are those of the public functions.
+Nothing here is fast. Each filter takes the full complex spectrum, applies one formula and comes
+back; each pooling gathers its padding by index. All are in the dtype of their input (the tests ask
+in float64) and differentiable by torch's own autograd. The signatures are those of the public
+functions.
 """
 
 from __future__ import annotations
 
 import itertools
 from collections.abc import Sequence
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -199,3 +201,309 @@ def resized_response(response: Tensor, old: Sequence[int], new: Sequence[int]) -
         spectrum = torch.tensordot(spectrum, taken.to(spectrum.dtype), ([axis], [1]))
         spectrum = spectrum.movedim(-1, axis)
     return spectrum[..., : new[-1] // 2 + 1]
+
+
+# --- pooling ------------------------------------------------------------------------------------
+
+
+def padding_source(position: int, size: int, mode: str) -> int | None:
+    """The sample that stands at a position of a padded axis; None where that is a zero.
+
+    Reflection goes back and forth between the borders, which are not repeated; a single sample is
+    its own reflection.
+    """
+    if mode == "zeros":
+        return position if 0 <= position < size else None
+    if mode == "replicate":
+        return min(max(position, 0), size - 1)
+    if mode == "circular":
+        return position % size
+    while size > 1 and not 0 <= position < size:
+        position = -position if position < 0 else 2 * (size - 1) - position
+    return position if size > 1 else 0
+
+
+def padded(x: Tensor, axis: int, before: int, after: int, mode: str) -> Tensor:
+    """One axis with padding at its ends, by index; negative amounts crop."""
+    size = x.shape[axis]
+    sources = [padding_source(i, size, mode) for i in range(-before, size + after)]
+    index = torch.tensor([0 if source is None else source for source in sources], device=x.device)
+    there = torch.tensor([source is not None for source in sources], device=x.device)
+    return torch.where(there.reshape(-1, *[1] * (-axis - 1)), x.index_select(axis, index), 0.0)
+
+
+def _per_axis(value: Any, dims: int) -> list[Any]:
+    return list(value) if isinstance(value, (tuple, list)) else [value] * dims
+
+
+def _ends(padding: Any, counts: Sequence[int]) -> list[tuple[int, int]]:
+    """(before, after) of each axis, from what the functions take as padding."""
+    if padding is None:
+        return [((k - 1) // 2, k - 1 - (k - 1) // 2) for k in counts]
+    if isinstance(padding, (tuple, list)) and all(isinstance(entry, int) for entry in padding):
+        return [(padding[0], padding[1])] * len(counts)
+    pairs = (_per_axis(entry, 2) for entry in _per_axis(padding, len(counts)))
+    return [(pair[0], pair[1]) for pair in pairs]
+
+
+def _blurred(x: Tensor, taps: Any, stride: Any, padding: Any, mode: str, dims: int) -> Tensor:
+    """Padding by index, windows of every stride-th position, sums of products with the taps."""
+    steps = _per_axis(stride, dims)
+    if isinstance(taps, Tensor) and taps.dim() > 2:  # [C, k, ...]: one filter for all axes
+        counts = list(taps.shape[1:])
+        ends = _ends(padding, counts)
+        first = x.dim() - dims
+        for i in range(dims):
+            x = padded(x, i - dims, ends[i][0], ends[i][1], mode)
+        for i in range(dims):
+            x = x.unfold(first + i, counts[i], steps[i])
+        products = x * taps.reshape(taps.shape[0], *[1] * dims, *counts)
+        return products.flatten(-dims).sum(-1)
+    each = [
+        one if isinstance(one, Tensor) else filters.binomial_taps(one, dtype=torch.float64)
+        for one in _per_axis(taps, dims)
+    ]
+    pairs = _ends(padding, [one.shape[-1] for one in each])
+    for i, one in enumerate(each):
+        before, after = pairs[i]
+        windows = padded(x, i - dims, before, after, mode).unfold(i - dims, one.shape[-1], steps[i])
+        own = one.to(x) if one.dim() == 1 else one.to(x).reshape(one.shape[0], *[1] * dims, -1)
+        x = (windows * own).sum(-1)
+    return x
+
+
+def blur_pool1d(
+    x: Tensor, taps: Any = 3, stride: Any = 2, *, padding: Any = None, padding_mode: str = "reflect"
+) -> Tensor:
+    """y[o] = sum_j taps[j] x[o s + j - before]: [..., N]."""
+    return _blurred(x, taps, stride, padding, padding_mode, 1)
+
+
+def blur_pool2d(
+    x: Tensor, taps: Any = 3, stride: Any = 2, *, padding: Any = None, padding_mode: str = "reflect"
+) -> Tensor:
+    """Along height, then along width: [..., H, W]."""
+    return _blurred(x, taps, stride, padding, padding_mode, 2)
+
+
+def blur_pool3d(
+    x: Tensor, taps: Any = 3, stride: Any = 2, *, padding: Any = None, padding_mode: str = "reflect"
+) -> Tensor:
+    """Along depth, height and width: [..., D, H, W]."""
+    return _blurred(x, taps, stride, padding, padding_mode, 3)
+
+
+def blur_pool_adjoint2d(
+    y: Tensor,
+    size: Any,
+    taps: Any = 3,
+    stride: Any = 2,
+    *,
+    padding: Any = None,
+    padding_mode: str = "reflect",
+) -> Tensor:
+    """The transpose of :func:`blur_pool2d` for x of this size, by autograd."""
+    x = y.new_zeros(*y.shape[:-2], *_per_axis(size, 2))
+    transposed = torch.func.vjp(
+        lambda x: blur_pool2d(x, taps, stride, padding=padding, padding_mode=padding_mode), x
+    )[1]
+    adjoint: Tensor = transposed(y)[0]
+    return adjoint
+
+
+def maxima2d(x: Tensor, kernel_size: Any, max_padding: Any = 0, v: Tensor | None = None) -> Tensor:
+    """The maximum of each window at stride 1, or v where it is.
+
+    A window is scanned row by row; a value replaces the one at hand if it is larger or NaN, so the
+    first of several maxima stays and the last NaN. Padding is never taken.
+    """
+    window, margin = _per_axis(kernel_size, 2), _per_axis(max_padding, 2)
+    there = torch.ones(x.shape[-2:], dtype=torch.bool, device=x.device)
+    values = [x, x if v is None else v]
+    for axis, pad in zip((-2, -1), margin, strict=True):
+        there = padded(there, axis, pad, pad, "zeros").bool()
+        values = [padded(one, axis, pad, pad, "zeros") for one in values]
+    height, width = (n - k + 1 for n, k in zip(there.shape, window, strict=True))
+    best = taken = found = None
+    for down in range(window[0]):
+        for right in range(window[1]):
+            at = (..., slice(down, down + height), slice(right, right + width))
+            candidate, selected = (one[at] for one in values)
+            if best is None or taken is None or found is None:
+                best, taken, found = selected, candidate, there[at].expand(candidate.shape)
+                continue
+            better = there[at] & (~found | (candidate > taken) | candidate.isnan())
+            best = torch.where(better, selected, best)
+            taken = torch.where(better, candidate, taken)
+            found = found | there[at]
+    assert best is not None
+    return best
+
+
+def max_blur_pool2d(
+    x: Tensor,
+    kernel_size: Any = 2,
+    taps: Any = 3,
+    stride: Any = 2,
+    *,
+    max_padding: Any = 0,
+    ceil_mode: bool = False,
+    padding: Any = None,
+    padding_mode: str = "reflect",
+) -> Tensor:
+    """The maximum at stride 1, then the blur: [..., H, W].
+
+    ceil_mode moves the end of the padding until there are as many outputs as torch's max pooling
+    has in that mode.
+    """
+    window, margin, steps = (_per_axis(one, 2) for one in (kernel_size, max_padding, stride))
+    counts = [one.shape[-1] if isinstance(one, Tensor) else one for one in _per_axis(taps, 2)]
+    ends = _ends(padding, counts)
+    if ceil_mode:
+        plane = torch.zeros(1, *x.shape[-2:])
+        like = torch.nn.functional.max_pool2d(plane, window, steps, margin, ceil_mode=True)
+        window = [min(k, n + 2 * p) for k, n, p in zip(window, x.shape[-2:], margin, strict=True)]
+        for i, outputs in enumerate(like.shape[-2:]):
+            maxima = x.shape[i - 2] + 2 * margin[i] - window[i] + 1
+            last = (outputs - 1) * steps[i] + counts[i] - 1  # position in the padded map
+            ends[i] = (ends[i][0], last + 1 - maxima - ends[i][0])
+    return _blurred(maxima2d(x, window, margin), taps, steps, ends, padding_mode, 2)
+
+
+def max_blur_pool1d(
+    x: Tensor,
+    kernel_size: int = 2,
+    taps: Any = 3,
+    stride: int = 2,
+    *,
+    max_padding: int = 0,
+    ceil_mode: bool = False,
+    padding: Any = None,
+    padding_mode: str = "reflect",
+) -> Tensor:
+    """As images of one row."""
+    count = taps.shape[-1] if isinstance(taps, Tensor) else taps
+    one = torch.ones_like(taps[..., :1]) if isinstance(taps, Tensor) else 1
+    (ends,) = _ends(padding, [count])
+    return max_blur_pool2d(
+        x.unsqueeze(-2),
+        (1, kernel_size),
+        (one, taps),
+        (1, stride),
+        max_padding=(0, max_padding),
+        ceil_mode=ceil_mode,
+        padding=((0, 0), ends),
+        padding_mode=padding_mode,
+    ).squeeze(-2)
+
+
+_PHASES = ((0, 0), (1, 0), (0, 1), (1, 1))  # (row, column) where components 0 to 3 begin
+
+
+def polyphase_pool2d(
+    x: Tensor,
+    taps: Any = 1,
+    *,
+    criterion: str = "l2",
+    padding_mode: str = "circular",
+    index: Tensor | None = None,
+) -> tuple[Tensor, Tensor]:
+    """Each sample's component of the largest norm (or the smallest), [N, C, H, W]."""
+    norms = {
+        "l2": lambda one: one.square().sum(),
+        "l1": lambda one: one.abs().sum(),
+        "linf": lambda one: one.abs().max(),
+        "non_abs_max": lambda one: one.max(),
+        "l2_min": lambda one: -one.square().sum(),
+        "l1_min": lambda one: -one.abs().sum(),
+    }
+    x = blur_pool2d(x, taps, 1, padding_mode=padding_mode)
+    for axis in (-2, -1):
+        x = padded(x, axis, 0, x.shape[axis] % 2, "circular")
+    results, choices = [], []
+    for number, sample in enumerate(x):
+        components = [sample[..., row::2, column::2] for row, column in _PHASES]
+        values = [float(norms[criterion](one.detach())) for one in components]
+        choice = values.index(max(values)) if index is None else int(index[number])
+        results.append(components[choice])
+        choices.append(choice)
+    return torch.stack(results), torch.tensor(choices, device=x.device)
+
+
+def polyphase_unpool2d(
+    y: Tensor,
+    index: Tensor,
+    output_size: Any,
+    taps: Any = 1,
+    *,
+    padding_mode: str = "circular",
+) -> Tensor:
+    """Each sample put at its component of a grid of zeros, which is cut to size and blurred."""
+    height, width = _per_axis(output_size, 2)
+    grids = []
+    for sample, choice in zip(y, index.tolist(), strict=True):
+        row, column = _PHASES[choice]
+        grid = y.new_zeros(*sample.shape[:-2], 2 * sample.shape[-2], 2 * sample.shape[-1])
+        grid[..., row::2, column::2] = sample
+        grids.append(grid[..., :height, :width])
+    return blur_pool2d(torch.stack(grids), taps, 1, padding_mode=padding_mode)
+
+
+def upfirdn2d(
+    x: Tensor,
+    f: Any,
+    up: Any = 1,
+    down: Any = 1,
+    padding: Any = 0,
+    flip_filter: bool = False,
+    gain: float = 1.0,
+) -> Tensor:
+    """Zeros after each sample, padding, a convolution, every down-th sample; x before y."""
+    grid, (before_after_x, before_after_y) = x, _image_ends(padding)
+    for axis, factor in zip((-1, -2), _per_axis(up, 2), strict=True):
+        zeros = [torch.zeros_like(grid)] * (factor - 1)
+        grid = torch.stack([grid, *zeros], axis).flatten(axis - 1, axis)
+    grid = padded(padded(grid, -1, *before_after_x, "zeros"), -2, *before_after_y, "zeros")
+    if f is None:
+        f = torch.ones(1)
+    if isinstance(f, Tensor) and f.dim() > 1:
+        taps: Any = f if f.dim() > 2 else f.expand(x.shape[-3], -1, -1)
+        mirrored = taps if flip_filter else taps.flip((-2, -1))
+    else:
+        across, along = _per_axis(f, 2)
+        mirrored = [one if flip_filter else one.flip(-1) for one in (along, across)]
+    mirrored = mirrored.to(x) if isinstance(mirrored, Tensor) else [one.to(x) for one in mirrored]
+    return gain * _blurred(grid, mirrored, _per_axis(down, 2)[::-1], 0, "zeros", 2)
+
+
+def _image_ends(padding: Any) -> list[tuple[int, int]]:
+    """(before, after) along x and along y, from one number, (x, y) or all four."""
+    if isinstance(padding, int):
+        return [(padding, padding)] * 2
+    if len(padding) == 2:
+        return [(padding[0], padding[0]), (padding[1], padding[1])]
+    return [(padding[0], padding[1]), (padding[2], padding[3])]
+
+
+def filtered_leaky_relu2d(
+    x: Tensor,
+    fu: Any = None,
+    fd: Any = None,
+    bias: Tensor | None = None,
+    up: Any = 1,
+    down: Any = 1,
+    padding: Any = 0,
+    gain: float = 2**0.5,
+    slope: float = 0.2,
+    clamp: float | None = None,
+    flip_filter: bool = False,
+) -> Tensor:
+    """Bias, upsampling filter, leaky ReLU with gain and limits, downsampling filter."""
+    if bias is not None:
+        x = x + bias.to(x)[:, None, None]
+    rise_x, rise_y = _per_axis(up, 2)
+    fine = upfirdn2d(x, fu, up, 1, padding, flip_filter, gain=rise_x * rise_y)
+    bent = gain * torch.where(fine > 0, fine, slope * fine)
+    if clamp is not None:
+        bent = bent.clamp(-clamp, clamp)
+    return upfirdn2d(bent, fd, 1, down, 0, flip_filter)

@@ -41,6 +41,48 @@ FUNCTIONS: dict[str, Signature] = {
     "split_bands2d": (required("x", "cutoffs"), BANDS),
     "low_high2d": (required("x", "cutoff"), {**BANDS, "kind": "ideal"}),
     "mix_amplitude_phase2d": (required("amplitude", "phase"), {"over_channels": False}),
+    **{
+        f"blur_pool{dims}d": (
+            {**required("x"), "taps": 3, "stride": 2},
+            {"padding": None, "padding_mode": "reflect"},
+        )
+        for dims in (1, 2, 3)
+    },
+    **{
+        f"blur_pool_adjoint{dims}d": (
+            {**required("y", "size"), "taps": 3, "stride": 2},
+            {"padding": None, "padding_mode": "reflect"},
+        )
+        for dims in (1, 2, 3)
+    },
+    **{
+        f"max_blur_pool{dims}d": (
+            {**required("x"), "kernel_size": 2, "taps": 3, "stride": 2},
+            {"max_padding": 0, "ceil_mode": False, "padding_mode": "reflect"},
+        )
+        for dims in (1, 2)
+    },
+    "polyphase_pool2d": (
+        {**required("x"), "taps": 1},
+        {"criterion": "l2", "padding_mode": "circular", "index": None},
+    ),
+    "polyphase_unpool2d": (
+        {**required("y", "index", "output_size"), "taps": 1},
+        {"padding_mode": "circular"},
+    ),
+    "upfirdn2d": (
+        {**required("x", "f"), "up": 1, "down": 1, "padding": 0, "flip_filter": False, "gain": 1.0},
+        {},
+    ),
+    "filtered_leaky_relu2d": (
+        {
+            **required("x"),
+            **dict.fromkeys(("fu", "fd", "bias")),
+            **{"up": 1, "down": 1, "padding": 0, "gain": 2**0.5, "slope": 0.2},
+            **{"clamp": None, "flip_filter": False},
+        },
+        {},
+    ),
 }
 FILTERS: dict[str, Signature] = {
     "low_pass": (required("size", "cutoff"), RESPONSE),
@@ -61,6 +103,31 @@ MODULES: dict[str, dict[str, Any]] = {
         "BandPass": required("low", "high"),
         "GlobalFilter": required("channels", "size"),
     }.items()
+}
+POOLING_MODULES: dict[str, Signature] = {
+    **{
+        f"BlurPool{dims}d": (
+            {"taps": 3, "stride": 2},
+            {"padding": None, "padding_mode": "reflect", "learnable": False, "channels": None},
+        )
+        for dims in (1, 2, 3)
+    },
+    **{
+        f"MaxBlurPool{dims}d": (
+            {"kernel_size": 2, "taps": 3, "stride": 2},
+            {"max_padding": 0, "ceil_mode": False, "padding": None, "padding_mode": "reflect"},
+        )
+        for dims in (1, 2)
+    },
+    "PolyphasePool2d": ({"taps": 1}, {"criterion": "l2", "padding_mode": "circular"}),
+    "FilteredLeakyReLU2d": (
+        {
+            **dict.fromkeys(("fu", "fd")),
+            **{"up": 1, "down": 1, "padding": 0, "gain": 2**0.5, "slope": 0.2},
+            **{"clamp": None, "flip_filter": False},
+        },
+        {"channels": None},
+    ),
 }
 SWEEP: Signature = (
     required("models", "data", "cutoffs"),
@@ -117,6 +184,21 @@ def test_module(name: str) -> None:
     in_order = [p for p in parameters if p.kind is p.POSITIONAL_OR_KEYWORD]
     assert {p.name: p.default for p in in_order if p.default is REQUIRED} == MODULES[name]
     assert [p.name for p in in_order][: len(MODULES[name])] == list(MODULES[name])
+
+
+@pytest.mark.parametrize("name", POOLING_MODULES)
+def test_pooling_module(name: str) -> None:
+    """No key of a checkpoint where nothing is learned; all of the defaults work."""
+    module = getattr(freqops, name)
+    check(module, POOLING_MODULES[name])
+    assert not module().state_dict()
+
+
+def test_learned_taps() -> None:
+    """Checkpoints depend on these names and shapes."""
+    for dims, name in ((1, "BlurPool1d"), (2, "BlurPool2d"), (3, "BlurPool3d")):
+        own = getattr(freqops, name)(learnable=True, channels=5).state_dict()
+        assert {key: tuple(taps.shape) for key, taps in own.items()} == {"taps": (5, *[3] * dims)}
 
 
 @pytest.mark.parametrize("name", ["LowPass2d", "HighPass2d"])

@@ -25,6 +25,14 @@ EVERY: list[tuple[str, tuple[Any, ...]]] = [
     ("low_high2d", (X, [0.1, 0.2])),
     ("split_bands2d", (X, [0.1, 0.2])),
     ("mix_amplitude_phase2d", (X, X)),
+    ("blur_pool1d", (X,)),
+    ("blur_pool2d", (X, 4, 3)),
+    ("blur_pool3d", (X,)),
+    ("blur_pool_adjoint2d", (X, (64, 40))),
+    ("max_blur_pool1d", (X,)),
+    ("max_blur_pool2d", (X, 3)),
+    ("upfirdn2d", (X, torch.ones(4), 2, 1, 2)),
+    ("filtered_leaky_relu2d", (X, torch.ones(4), torch.ones(4), None, 2, 2, 4)),
 ]
 
 
@@ -74,6 +82,34 @@ def test_explains_modules() -> None:
     assert nothing.kernel == "none"
 
 
+def test_tells_along_which_axis_a_pooling_goes() -> None:
+    assert freqops.explain("blur_pool2d", X).reasons == ("contiguous: vectors lie along the width",)
+    last = X.to(memory_format=torch.channels_last)
+    assert freqops.explain(freqops.MaxBlurPool2d(), last).reasons == (
+        "channels_last: vectors lie along the channels",
+    )
+    assert "x is copied first" in str(freqops.explain("max_blur_pool2d", X.mT))
+
+
+def test_names_what_torch_does_instead() -> None:
+    """Filters that are not separable, and the steps around a kernel."""
+    for name, arguments in (
+        ("blur_pool2d", (X, torch.ones(3, 3, 3))),
+        ("upfirdn2d", (X, torch.ones(4, 4), 2, 1, 2)),
+    ):
+        found = freqops.explain(name, *arguments)
+        assert found.kernel == "torch convolution"
+        assert len(found.reasons) == 1
+    learned = freqops.BlurPool2d(learnable=True, channels=3)
+    assert freqops.explain(learned, X).kernel == "torch convolution"
+    found = freqops.explain("polyphase_pool2d", X, 3)
+    assert found.kernel == "torch composition"
+    assert any(reason.startswith("blur_pool: fused") for reason in found.reasons)
+    lines = freqops.explain("filtered_leaky_relu2d", X, torch.ones(4), None, None, 2).reasons
+    assert "filtered_leaky_relu2d: torch composition" in lines
+    assert freqops.blur_pool2d(X, torch.ones(3, 3, 3)).shape == (4, 3, 16, 10)  # nobody listens
+
+
 def test_computes_nothing() -> None:
     """Not even the values it is given matter, only shapes."""
     huge = torch.empty(1, device="cpu").expand(10**6, 3, 1024, 1024)
@@ -85,7 +121,7 @@ def test_raises_what_the_op_raises() -> None:
         freqops.explain("fft_filter2d", X, K[1:])
     with pytest.raises(TypeError, match="low_high2d: x must be float32"):
         freqops.explain("low_high2d", X.int(), 0.2)
-    with pytest.raises(ValueError, match=r"op must be one of fft_filter1d, .*, got 'conv'"):
+    with pytest.raises(ValueError, match=r"op must be one of blur_pool1d, .*, got 'conv'"):
         freqops.explain("conv", X)
 
 
@@ -118,6 +154,61 @@ def test_cuda_without_its_library(monkeypatch: pytest.MonkeyPatch) -> None:
     assert found.device == "cuda:0"
     assert found.kernel == "torch.fft composition"
     assert "not loaded" in found.reasons[0]
+
+
+def test_cuda_pooling_without_its_library(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(_cuda, "HAS_POOLING", False)
+    found = on_cuda("max_blur_pool2d", X)
+    assert found.kernel == "torch composition"
+    assert "not loaded" in found.reasons[0]
+
+
+def test_cuda_pooling_with_its_library(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The library is asked with the numbers of each op in their places."""
+    monkeypatch.setattr(_cuda, "HAS_POOLING", True)
+    asked: list[tuple[Any, ...]] = []
+
+    def path(dtype: torch.dtype, device: torch.device, *numbers: Any) -> str:
+        assert device.type == "cuda"
+        asked.append((dtype, *numbers))
+        return "generic" if numbers[-1] else "stencil"
+
+    monkeypatch.setattr(_cuda, "_pooling_path", path)
+    ops = torch.ops.freqops
+    taps = (torch.ones(3), torch.ones(4))
+    own = (torch.ones(3, 3), torch.ones(3, 4))
+    blur, window = ([2, 3], [1, 1, 1, 2], "reflect"), ([3, 2], [1, 0])
+    y = ops.blur_pool(X, *taps, *blur)
+    pooled = ops.max_blur_pool(X, *own, *window, *blur)
+    for op, arguments, expected in (
+        (ops.blur_pool, (X, *taps, *blur), (3, 4, 1, 1, [2, 3], False, False)),
+        (
+            ops.blur_pool_adjoint,
+            (y, *taps, [32, 20], *blur),
+            (3, 4, 1, 1, [2, 3], False, True),
+        ),
+        (
+            ops.max_blur_pool,
+            (X.half(), *own, *window, *blur),
+            (3, 4, 3, 2, [2, 3], True, False),
+        ),
+        (
+            ops.max_blur_pool_backward,
+            (X, pooled, *own, *window, *blur),
+            (3, 4, 3, 2, [2, 3], True, True),
+        ),
+    ):
+        with FakeTensorMode():
+            there = [
+                torch.empty(value.shape, dtype=value.dtype, device="cuda")
+                if isinstance(value, torch.Tensor)
+                else value
+                for value in arguments
+            ]
+        found = freqops.explain(op, *there)
+        form = "generic" if expected[-1] else "stencil"
+        assert found.kernel == f"fused CUDA kernel, {form} path"
+        assert asked[-1] == (arguments[0].dtype, *expected)
 
 
 @pytest.mark.usefixtures("_library")

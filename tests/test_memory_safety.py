@@ -167,6 +167,91 @@ def test_mix_amplitude_phase(dtype: torch.dtype, over_channels: bool) -> None:
             assert actual.isfinite().all()
 
 
+MODES = ("reflect", "replicate", "zeros", "circular")
+STRIDES = ((2, 2), (1, 1), (3, 2))
+
+
+def source(size: int, before: int, after: int, mode: str) -> Tensor:
+    """Which sample stands where in a padded axis, as rows of a matrix; no row for a zero."""
+    rows = torch.zeros(before + size + after, size, dtype=torch.float64)
+    for row, i in enumerate(range(-before, size + after)):
+        if mode == "zeros" and not 0 <= i < size:
+            continue
+        if mode == "reflect" and size > 1:
+            i %= 2 * size - 2
+            i = min(i, 2 * size - 2 - i)
+        i = i % size if mode == "circular" else min(max(i, 0), size - 1)
+        rows[row, i] = 1
+    return rows
+
+
+def blur_matrix(size: int, taps: Tensor, stride: int, mode: str) -> Tensor:
+    """The blur of an axis with the default padding, [outputs, size]."""
+    count = len(taps)
+    padded = source(size, (count - 1) // 2, count // 2, mode)
+    windows = padded.unfold(0, count, 1)  # [size, size, count]
+    return (windows @ taps.double())[::stride]
+
+
+def pooling_cases(dtype: torch.dtype) -> Iterator[tuple[Tensor, Tensor, tuple[int, int], str]]:
+    """Images of every size and layout, with one count of taps, stride and mode after the other."""
+    turns = itertools.count(list(TOLERANCE).index(dtype))
+    for x, _ in inputs(2, dtype, 2, 5):
+        turn = next(turns)
+        taps = torch.rand(1 + turn % 7, dtype=compute_dtype(dtype))
+        yield x, taps, STRIDES[turn % 3], MODES[turn % 4]
+
+
+def ends(taps: Tensor) -> list[int]:
+    return [(len(taps) - 1) // 2, len(taps) // 2] * 2
+
+
+@every_dtype
+def test_blur_pool(dtype: torch.dtype) -> None:
+    for x, taps, stride, mode in pooling_cases(dtype):
+        down, across = (
+            blur_matrix(side, taps, step, mode)
+            for side, step in zip(x.shape[-2:], stride, strict=True)
+        )
+        expected = down @ x.double() @ across.T
+        own = taps.expand(x.shape[-3], -1).contiguous()
+        for given in (taps, own):
+            y = torch.ops.freqops.blur_pool(x, given, given, stride, ends(taps), mode)
+            check(y, expected, dtype)
+            back = torch.ops.freqops.blur_pool_adjoint(
+                y, given, given, x.shape[-2:], stride, ends(taps), mode
+            )
+            check(back, down.T @ y.double() @ across, dtype)
+
+
+@every_dtype
+@pytest.mark.parametrize("window", [2, 3])
+def test_max_blur_pool(dtype: torch.dtype, window: int) -> None:
+    for x, taps, stride, mode in pooling_cases(dtype):
+        maxima, places = torch.nn.functional.max_pool2d(
+            x.double(), window, 1, 1, return_indices=True
+        )
+        down, across = (
+            blur_matrix(side, taps, step, mode)
+            for side, step in zip(maxima.shape[-2:], stride, strict=True)
+        )
+        rest = (taps, taps, [window] * 2, [1, 1], stride, ends(taps), mode)
+        y = torch.ops.freqops.max_blur_pool(x, *rest)
+        check(y, down @ maxima @ across.T, dtype)
+        v = torch.randn(x.shape, dtype=torch.float64).to(dtype)
+        selected = v.double().flatten(-2).gather(-1, places.flatten(-2)).view(maxima.shape)
+        check(
+            torch.ops.freqops.max_blur_pool_select(x, v, *rest),
+            down @ selected @ across.T,
+            dtype,
+        )
+        spread = down.T @ y.double() @ across
+        expected = torch.zeros(x.shape, dtype=torch.float64).flatten(-2)
+        expected.scatter_add_(-1, places.flatten(-2), spread.flatten(-2))
+        back = torch.ops.freqops.max_blur_pool_backward(x, y, *rest)
+        check(back, expected.view(x.shape), dtype)
+
+
 @both_dims
 def test_empty(dims: int) -> None:
     size = (5, 6)[-dims:]

@@ -2,10 +2,30 @@
 
 from freqops.ops import _cuda as _cuda
 from freqops.ops import spectral_correlation as spectral_correlation
+from freqops.ops.blur_pool import (
+    BlurPool1d,
+    BlurPool2d,
+    BlurPool3d,
+    blur_pool1d,
+    blur_pool2d,
+    blur_pool3d,
+)
+from freqops.ops.blur_pool_adjoint import (
+    blur_pool_adjoint1d,
+    blur_pool_adjoint2d,
+    blur_pool_adjoint3d,
+)
 from freqops.ops.fft_filter import FFTFilter1d, FFTFilter2d, fft_filter1d, fft_filter2d
 from freqops.ops.filter_bank import filter_bank1d, filter_bank2d
+from freqops.ops.filtered_leaky_relu import FilteredLeakyReLU2d, filtered_leaky_relu2d
 from freqops.ops.global_filter import GlobalFilter1d, GlobalFilter2d
 from freqops.ops.low_high import low_high2d
+from freqops.ops.max_blur_pool import (
+    MaxBlurPool1d,
+    MaxBlurPool2d,
+    max_blur_pool1d,
+    max_blur_pool2d,
+)
 from freqops.ops.mix_amplitude_phase import mix_amplitude_phase2d
 from freqops.ops.pass_filter import (
     BandPass1d,
@@ -15,24 +35,45 @@ from freqops.ops.pass_filter import (
     LowPass1d,
     LowPass2d,
 )
+from freqops.ops.polyphase_pool import PolyphasePool2d, polyphase_pool2d, polyphase_unpool2d
 from freqops.ops.split_bands import split_bands2d
+from freqops.ops.upfirdn import upfirdn2d
 
 __all__ = [
     "BandPass1d",
     "BandPass2d",
+    "BlurPool1d",
+    "BlurPool2d",
+    "BlurPool3d",
     "FFTFilter1d",
     "FFTFilter2d",
+    "FilteredLeakyReLU2d",
     "GlobalFilter1d",
     "GlobalFilter2d",
     "HighPass1d",
     "HighPass2d",
     "LowPass1d",
     "LowPass2d",
+    "MaxBlurPool1d",
+    "MaxBlurPool2d",
+    "PolyphasePool2d",
+    "blur_pool1d",
+    "blur_pool2d",
+    "blur_pool3d",
+    "blur_pool_adjoint1d",
+    "blur_pool_adjoint2d",
+    "blur_pool_adjoint3d",
     "fft_filter1d",
     "fft_filter2d",
     "filter_bank1d",
     "filter_bank2d",
+    "filtered_leaky_relu2d",
     "low_high2d",
+    "max_blur_pool1d",
+    "max_blur_pool2d",
     "mix_amplitude_phase2d",
+    "polyphase_pool2d",
+    "polyphase_unpool2d",
     "split_bands2d",
+    "upfirdn2d",
 ]

@@ -1,4 +1,4 @@
-"""The ops on CUDA: by our kernels where they take the planes, else by torch.fft.
+"""The ops on CUDA: by our kernels where they take the planes, else by compositions of torch.
 
 What stands here is how an op becomes calls of the kernels, which are ops of their own in the CUDA
 library (csrc/ops/cuda). Tests run the same functions on the CPU, over the host replay.
@@ -14,7 +14,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from freqops.ops import _composition
+from freqops.ops import _composition, _pooling_composition
 from freqops.ops._layout import like_input, slabs_like_input
 from freqops.ops._responses import CACHE, current_stream
 
@@ -278,3 +278,49 @@ KERNELS = Kernels(torch.ops.freqops) if hasattr(torch.ops.freqops, "fft_filter_p
 _library = torch.library.Library("freqops", "FRAGMENT")  # type: ignore[no-untyped-call]
 for _name, _implementation in implementations(KERNELS).items():
     _library.impl(_name, _implementation, "CUDA")  # type: ignore[no-untyped-call]
+
+# The pooling ops need nothing of Python where the library is loaded: it registers them itself.
+HAS_POOLING = hasattr(torch.ops.freqops, "blur_pool_path")
+POOLING = (
+    "blur_pool",
+    "blur_pool_adjoint",
+    "max_blur_pool",
+    "max_blur_pool_select",
+    "max_blur_pool_backward",
+)
+if not HAS_POOLING:
+    for _name in POOLING:
+        _library.impl(_name, getattr(_pooling_composition, _name), "CUDA")  # type: ignore[no-untyped-call]
+
+
+def pooling_path(name: str, arguments: Sequence[Any], device: torch.device) -> str:
+    """Which of the kernels' paths takes a call of a pooling op, in the library's word.
+
+    Args:
+        name: of the op.
+        arguments: all of them; tensors only stand for those of the call.
+        device: where those of the call lie.
+    """
+    x, *rest = arguments
+    if name in ("max_blur_pool_select", "max_blur_pool_backward"):
+        rest = rest[1:]
+    taps_h, taps_w, *rest = rest
+    window = rest[0] if name.startswith("max_") else (1, 1)
+    stride = rest[2 if name.startswith("max_") else int(name == "blur_pool_adjoint")]
+    return _pooling_path(
+        x.dtype,
+        device,
+        taps_h.shape[-1],
+        taps_w.shape[-1],
+        *window,
+        stride,
+        taps_h.dim() > 1,
+        name in ("blur_pool_adjoint", "max_blur_pool_backward"),
+    )
+
+
+def _pooling_path(dtype: torch.dtype, device: torch.device, *numbers: Any) -> str:
+    # The path depends on the type and the numbers; a tensor without elements names the device too.
+    like = torch.empty(0, dtype=dtype, device=device)
+    path: str = torch.ops.freqops.blur_pool_path.default(like, *numbers)
+    return path

@@ -37,14 +37,15 @@ def register_derivatives(name: str, *, backward: Backward, jvp: Tangent, reads: 
 
     Args:
         name: of the op, all of whose arguments are positional.
-        backward: takes the op's inputs (None for those ``reads`` leaves out), a tuple that says
-            which need a gradient, and the gradients of the outputs.
+        backward: takes the op's inputs (for tensors that ``reads`` leaves out their shapes), a
+            tuple that says which need a gradient, and the gradients of the outputs.
         jvp: takes the op's inputs and their tangents, None where there is none.
         reads: what ``backward`` reads, so that nothing else is kept alive.
     """
     op = getattr(torch.ops.freqops, name).default
 
     def below(keyset: torch._C.DispatchKeySet, inputs: Inputs) -> Any:
+        inputs = tuple(map(_materialised, inputs))
         with torch._C._AutoDispatchBelowAutograd():
             return op.redispatch(keyset & torch._C._after_autograd_keyset, *inputs)
 
@@ -104,6 +105,13 @@ def recorded(inputs: Inputs) -> bool:
     return _on_record(inputs)
 
 
+def _materialised(value: Any) -> Any:
+    """Tangents that are zero by nature have no memory; torch would lend them some, of stride 0."""
+    if isinstance(value, Tensor) and value._is_zerotensor():
+        return torch.zeros(value.shape, dtype=value.dtype, device=value.device)
+    return value
+
+
 def _on_record(inputs: Inputs) -> bool:
     if torch.is_grad_enabled() and torch._C._any_requires_grad(*inputs):
         return True
@@ -124,7 +132,7 @@ def _keep(ctx: Any, inputs: Inputs, reads: Reads) -> None:
     ]
     ctx.save_for_backward(*tensors)
     ctx.save_for_forward(*tensors)
-    ctx.constants = [None if isinstance(value, Tensor) else value for value in inputs]
+    ctx.constants = [value.shape if isinstance(value, Tensor) else value for value in inputs]
     ctx.set_materialize_grads(False)
 
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import torch
 from torch import Tensor
 
@@ -18,6 +20,26 @@ def slabs_like_input(x: Tensor, count: int) -> Tensor:
     """Uninitialised, [count, *x.shape]: so many slabs one after the other, each as like_input."""
     slab = like_input(x)
     return x.new_empty_strided((count, *x.shape), (x.numel(), *slab.stride()))
+
+
+def like_pooled(x: Tensor, size: Sequence[int]) -> Tensor:
+    """Uninitialised, of x's shape before the last two axes; channels_last if x is."""
+    out = x.new_empty([*x.shape[:-2], *size])
+    if x.dim() != 4 or x.is_contiguous():
+        return out
+    if not x.is_contiguous(memory_format=torch.channels_last):
+        return out
+    return torch.empty_like(out, memory_format=torch.channels_last)
+
+
+def in_format_of(x: Tensor, y: Tensor, dims: int = 2) -> Tensor:
+    """y contiguous, or channels_last (channels_last_3d for volumes) if x is."""
+    last = torch.channels_last if dims == 2 else torch.channels_last_3d
+    if dims < 2 or x.dim() != dims + 2 or x.is_contiguous():
+        return y.contiguous()
+    if not x.is_contiguous(memory_format=last):
+        return y.contiguous()
+    return y.contiguous(memory_format=last)
 
 
 def compute_dtype(dtype: torch.dtype) -> torch.dtype:

@@ -211,11 +211,22 @@ def response_for(
     def built() -> Tensor:
         return build(size, *cutoffs, **options, dtype=dtype, device=device).contiguous()
 
-    # A graph must hold the arithmetic, not a constant of the size that happened to be traced.
-    if torch.compiler.is_compiling() or type(x) not in (Tensor, nn.Parameter):
-        return built()
     if any(isinstance(cutoff, Tensor) for cutoff in cutoffs):
         return built()
     key = (build, size, cutoffs, tuple(sorted(options.items())), dtype, device)
-    stream = current_stream(device)
-    return CACHE.get_captured(key, built) if stream is None else CACHE.get(key, built, stream)
+    return kept_for(x, key, built)
+
+
+def kept_for(x: Tensor, key: Hashable, build: Callable[[], Tensor]) -> Tensor:
+    """What ``build`` makes for calls with tensors like x, from the cache where that can be.
+
+    Args:
+        x: the image.
+        key: what the result depends on, device and dtype included.
+        build: makes it.
+    """
+    # A graph must hold the arithmetic, not a constant of the size that happened to be traced.
+    if torch.compiler.is_compiling() or type(x) not in (Tensor, nn.Parameter):
+        return build()
+    stream = current_stream(x.device)
+    return CACHE.get_captured(key, build) if stream is None else CACHE.get(key, build, stream)

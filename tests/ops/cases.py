@@ -199,3 +199,33 @@ def assert_isolates(
             others = [p for p in range(planes) if p != plane]
             assert_matches(rows[:, others], wanted[:, others], scale=float(expected.abs().max()))
             assert not rows[:, plane].isfinite().all()
+
+
+# --- pooling ------------------------------------------------------------------------------------
+
+PADDING_MODES = ["reflect", "replicate", "zeros", "circular"]
+
+
+def assert_pooled_layout(x: Tensor, *results: Tensor) -> None:
+    """channels_last where x is and not contiguous as well, contiguous elsewhere."""
+    last = x.dim() == 4 and x.is_contiguous(memory_format=torch.channels_last)
+    for result in results:
+        assert result.dtype == x.dtype
+        if last and not x.is_contiguous():
+            assert result.is_contiguous(memory_format=torch.channels_last)
+        else:
+            assert result.is_contiguous()
+
+
+def assert_keeps_alive(function: Callable[[Tensor], Tensor], x: Tensor, *allowed: Tensor) -> None:
+    """Of x's size or larger, a backward pass keeps these tensors and nothing else."""
+    kept: list[Tensor] = []
+
+    def keep(tensor: Tensor) -> Tensor:
+        kept.append(tensor)
+        return tensor
+
+    with torch.autograd.graph.saved_tensors_hooks(keep, lambda tensor: tensor):
+        function(x)
+    addresses = {tensor.data_ptr() for tensor in allowed}
+    assert all(tensor.numel() < x.numel() or tensor.data_ptr() in addresses for tensor in kept)

@@ -17,6 +17,7 @@ COMPLEX = torch.complex128
 RESPONSE = torch.randn(4, 3, dtype=COMPLEX)
 RESPONSES = torch.randn(2, 4, 3, dtype=COMPLEX)
 OTHER = torch.randn(4, 5, dtype=torch.float64)
+TAPS = torch.randn(3, dtype=torch.float64)
 Scalar = Callable[[Tensor], Tensor]
 
 
@@ -49,6 +50,26 @@ PAIRS: dict[str, tuple[Scalar, Scalar]] = {
     "mix_amplitude_phase": (
         scalar(lambda x: freqops.mix_amplitude_phase2d(x, OTHER + x * x)),
         scalar(lambda x: reference.mix_amplitude_phase2d(x, OTHER + x * x)),
+    ),
+    "blur_pool": (
+        scalar(lambda x: freqops.blur_pool2d(x, TAPS)),
+        scalar(lambda x: reference.blur_pool2d(x, TAPS)),
+    ),
+    "blur_pool of both": (
+        scalar(lambda x: freqops.blur_pool2d(x, (TAPS * x[:3, 0], x[0, :4]), (2, 1))),
+        scalar(lambda x: reference.blur_pool2d(x, (TAPS * x[:3, 0], x[0, :4]), (2, 1))),
+    ),
+    "blur_pool_adjoint of both": (
+        scalar(lambda x: freqops.blur_pool_adjoint2d(x, (7, 9), TAPS * x[:3, 0])),
+        scalar(lambda x: reference.blur_pool_adjoint2d(x, (7, 9), TAPS * x[:3, 0])),
+    ),
+    "max_blur_pool": (
+        scalar(lambda x: freqops.max_blur_pool2d(x, 2, TAPS)),
+        scalar(lambda x: reference.max_blur_pool2d(x, 2, TAPS)),
+    ),
+    "max_blur_pool of both": (
+        scalar(lambda x: freqops.max_blur_pool2d(x, 2, TAPS * x[0, :3])),
+        scalar(lambda x: reference.max_blur_pool2d(x, 2, TAPS * x[0, :3])),
     ),
 }
 

@@ -8,11 +8,17 @@ import pytest
 NAMES = [
     "filters",
     "explain",
+    "ops.blur_pool",
+    "ops.blur_pool_adjoint",
     "ops.fft_filter",
     "ops.filter_bank",
+    "ops.filtered_leaky_relu",
     "ops.low_high",
+    "ops.max_blur_pool",
     "ops.mix_amplitude_phase",
+    "ops.polyphase_pool",
     "ops.split_bands",
+    "ops.upfirdn",
 ]
 
 

@@ -105,3 +105,199 @@ def test_gfnet(meta: dict[str, Any], arrays: dict[str, Tensor]) -> None:
     assert error(y.detach(), image(arrays["y"])) < 1e-5
     assert error(x.grad, image(arrays["gx"])) < 1e-5
     assert error(layer.weight.grad, arrays["gw"].permute(2, 0, 1, 3)) < 1e-5
+
+
+# --- pooling ------------------------------------------------------------------------------------
+
+
+def assert_recorded(
+    function: Any, arrays: dict[str, Tensor], bound: float = 0.0, **others: str
+) -> None:
+    """The output and the gradients recorded; bound 0 is bit by bit.
+
+    Args:
+        function: of x, and of the arrays named by ``others``.
+        arrays: of the case.
+        bound: largest error over the largest magnitude.
+        others: name of another differentiable argument, and of its recorded gradient.
+    """
+    x = arrays["x"].clone().requires_grad_()
+    more = {name: arrays[name].clone().requires_grad_() for name in others}
+    y = function(x, **more)
+    y.backward(arrays["gy"])
+    pairs = [(y.detach(), arrays["y"]), (x.grad, arrays["gx"])]
+    pairs += [(more[name].grad, arrays[gradient]) for name, gradient in others.items()]
+    for actual, expected in pairs:
+        assert actual is not None
+        assert actual.shape == expected.shape
+        if bound:
+            assert error(actual, expected) <= bound
+        else:
+            assert torch.equal(actual, expected)
+
+
+MODES = {"zero": "zeros", "constant": "zeros"}
+
+
+def adobe_arguments(kwargs: dict[str, Any]) -> dict[str, Any]:
+    count, offset = kwargs["filt_size"], kwargs["pad_off"]
+    ends = (count - 1) // 2 + offset, count // 2 + offset
+    return {
+        "taps": count,
+        "stride": kwargs["stride"],
+        "padding": ends if offset else None,
+        "padding_mode": MODES.get(kwargs["pad_type"], kwargs["pad_type"]),
+    }
+
+
+@pytest.mark.parametrize(("meta", "arrays"), list(cases("blurpool_adobe")))
+def test_blurpool_adobe(meta: dict[str, Any], arrays: dict[str, Tensor]) -> None:
+    arguments = adobe_arguments(meta["kwargs"])
+    assert_recorded(lambda x: freqops.blur_pool2d(x, **arguments), placed(arrays))
+
+
+@pytest.mark.parametrize(("meta", "arrays"), list(cases("blurpool1d_adobe")))
+def test_blurpool1d_adobe(meta: dict[str, Any], arrays: dict[str, Tensor]) -> None:
+    arguments = adobe_arguments(meta["kwargs"])
+    assert_recorded(lambda x: freqops.blur_pool1d(x, **arguments), placed(arrays))
+
+
+@pytest.mark.parametrize(("meta", "arrays"), list(cases("maxblurpool_adobe")))
+def test_maxblurpool_adobe(meta: dict[str, Any], arrays: dict[str, Tensor]) -> None:
+    blur = meta["blurpool"]
+    arguments = {"taps": blur["filt_size"], "padding_mode": blur["pad_type"]}
+
+    def pooled(x: Tensor) -> Tensor:
+        if meta["blur_before_max"]:
+            x = freqops.blur_pool2d(x, stride=blur["stride"], **arguments)
+        return freqops.max_blur_pool2d(
+            x,
+            meta["maxpool"]["kernel_size"],
+            stride=blur["stride"],
+            max_padding=meta["maxpool"]["padding"],
+            **arguments,
+        )
+
+    assert_recorded(pooled, placed(arrays))
+
+
+@pytest.mark.parametrize(("meta", "arrays"), list(cases("blurpool_kornia")))
+def test_blurpool_kornia(meta: dict[str, Any], arrays: dict[str, Tensor]) -> None:
+    if meta["op"] == "edge":
+        pytest.skip("another op: a blur that leaves edges out, and does not downsample")
+    kwargs = meta["kwargs"]
+    arguments = {
+        "taps": kwargs["kernel_size"],
+        "stride": kwargs["stride"],
+        "padding_mode": "zeros",
+    }
+    if meta["op"] == "blur":
+        assert_recorded(lambda x: freqops.blur_pool2d(x, **arguments), placed(arrays))
+    else:
+        window = kwargs["max_pool_size"]
+        assert_recorded(lambda x: freqops.max_blur_pool2d(x, window, **arguments), placed(arrays))
+
+
+@pytest.mark.parametrize(("meta", "arrays"), list(cases("blurpool_timm")))
+def test_blurpool_timm(meta: dict[str, Any], arrays: dict[str, Tensor]) -> None:
+    """timm pads both ends alike, by an amount that grows with the stride."""
+    kwargs = meta["kwargs"]
+    count, stride, mode = kwargs["filt_size"], kwargs["stride"], kwargs["pad_mode"]
+    padding = (stride - 1 + count - 1) // 2
+
+    def pooled(x: Tensor) -> Tensor:
+        mode_here = MODES.get(mode, mode)
+        return freqops.blur_pool2d(x, count, stride, padding=padding, padding_mode=mode_here)
+
+    assert_recorded(pooled, placed(arrays))
+
+
+@pytest.mark.parametrize(("meta", "arrays"), list(cases("aps_pool")))
+def test_aps_pool(meta: dict[str, Any], arrays: dict[str, Tensor]) -> None:
+    arrays = placed(arrays)
+    kwargs = meta["kwargs"]
+    given = arrays["poly_index"] if "supplied by the caller" in meta["notes"] else None
+    criterion = kwargs["apspool_criterion"].replace("l_infty", "linf")
+    mode = MODES.get(kwargs["pad_type"], kwargs["pad_type"])
+
+    def pooled(x: Tensor) -> Tensor:
+        y, index = freqops.polyphase_pool2d(
+            x, kwargs["filt_size"], criterion=criterion, padding_mode=mode, index=given
+        )
+        assert torch.equal(index, arrays["poly_index"])
+        return y
+
+    assert_recorded(pooled, arrays, 1e-12)
+
+
+@pytest.mark.parametrize(("meta", "arrays"), list(cases("aps_unet")))
+def test_aps_unet(meta: dict[str, Any], arrays: dict[str, Tensor]) -> None:
+    arrays = placed(arrays)
+    kwargs = meta["kwargs"]
+    taps, mode = kwargs["filt_size"], kwargs["pad_type"]
+
+    def down(x: Tensor) -> Tensor:
+        y, index = freqops.polyphase_pool2d(
+            x, taps, criterion=kwargs["apspool_criterion"], padding_mode=mode
+        )
+        assert torch.equal(index, arrays["poly_index"])
+        return y
+
+    def up(y: Tensor) -> Tensor:
+        """Recorded defect: odd inputs grow first, by a copy of the first row or column."""
+        y = torch.cat([y, y[..., : y.shape[-2] % 2, :]], -2)
+        y = torch.cat([y, y[..., : y.shape[-1] % 2]], -1)
+        size = [2 * side for side in y.shape[-2:]]
+        index = arrays["poly_index"]
+        return freqops.polyphase_unpool2d(y, index, size, taps, padding_mode=mode)
+
+    assert_recorded(down, arrays, 1e-12)
+    back = {"x": arrays["y"], "y": arrays["up_y"], "gy": arrays["up_gy"], "gx": arrays["up_gx"]}
+    assert_recorded(up, back, 1e-12)
+
+
+def upfirdn_arguments(meta: dict[str, Any], taps: int) -> dict[str, Any]:
+    """The wrappers' own padding and gain, in terms of upfirdn2d."""
+    kwargs = dict(meta["kwargs"])
+    if meta["fn"] == "upfirdn2d":
+        return kwargs
+    padding, gain = kwargs.pop("padding", 0), kwargs.pop("gain", 1)
+    x, y = (padding, padding) if isinstance(padding, int) else padding
+    factor = kwargs.get("up", kwargs.get("down", 1))
+    ends = {
+        "filter2d": (taps // 2, (taps - 1) // 2),
+        "upsample2d": ((taps + factor - 1) // 2, (taps - factor) // 2),
+        "downsample2d": ((taps - factor + 1) // 2, (taps - factor) // 2),
+    }[meta["fn"]]
+    padding = [x + ends[0], x + ends[1], y + ends[0], y + ends[1]]
+    return {
+        **kwargs,
+        "padding": padding,
+        "gain": gain * (factor**2 if meta["fn"] == "upsample2d" else 1),
+    }
+
+
+@pytest.mark.parametrize(("meta", "arrays"), list(cases("upfirdn2d")))
+def test_upfirdn2d(meta: dict[str, Any], arrays: dict[str, Tensor]) -> None:
+    arrays = placed(arrays)
+    f = arrays.get("f")
+    arguments = upfirdn_arguments(meta, 1 if f is None else f.shape[-1])
+    assert_recorded(lambda x: freqops.upfirdn2d(x, f, **arguments), arrays, 1e-6)
+    if f is not None and f.dim() == 2 and torch.linalg.matrix_rank(f.double()) == 1:
+        # The same filter as one per axis: by the fused kernels instead of torch's convolution.
+        row = int(f.abs().sum(1).argmax())
+        across = f[row].double()
+        along = f.double() @ across / across.square().sum()
+        assert_recorded(lambda x: freqops.upfirdn2d(x, (across, along), **arguments), arrays, 1e-6)
+
+
+@pytest.mark.parametrize(("meta", "arrays"), list(cases("filtered_lrelu")))
+def test_filtered_lrelu(meta: dict[str, Any], arrays: dict[str, Tensor]) -> None:
+    arrays = placed(arrays)
+    filters = {name: arrays.get(name) for name in ("fu", "fd")}
+    others = {"b": "gb"} if "b" in arrays else {}
+
+    def bent(x: Tensor, b: Tensor | None = None) -> Tensor:
+        return freqops.filtered_leaky_relu2d(x, **filters, bias=b, **meta["kwargs"])
+
+    assert_recorded(bent, arrays, 1e-6, **others)

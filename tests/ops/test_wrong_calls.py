@@ -82,6 +82,70 @@ CALLS: list[tuple[str, tuple[Any, ...]]] = [
 ]
 
 
+TAPS, OWN = torch.rand(3), torch.rand(3, 3)
+Y = torch.randn(2, 3, 3, 3)  # what the blur of X gives
+BLUR = ([2, 2], [1, 1, 1, 1], "reflect")
+MAX = ([2, 2], [1, 1], *BLUR)
+HUGE = 2**62
+CALLS += [
+    *(
+        ("blur_pool", arguments)
+        for arguments in (
+            (torch.tensor(1.0), TAPS, TAPS, *BLUR),
+            (torch.randn(5), TAPS, TAPS, *BLUR),
+            (X.int(), TAPS, TAPS, *BLUR),
+            (X[..., :0], TAPS, TAPS, *BLUR),
+            (X, TAPS.double(), TAPS.double(), *BLUR),
+            (X.double(), TAPS, TAPS, *BLUR),
+            (X, torch.tensor(1.0), TAPS, *BLUR),
+            (X, TAPS[:0], TAPS, *BLUR),
+            (X, TAPS, OWN, *BLUR),
+            (X, OWN[:2], OWN[:2], *BLUR),
+            (X[0, 0], OWN, OWN, *BLUR),
+            (X, TAPS, TAPS, [2], [1, 1, 1, 1], "reflect"),
+            (X, TAPS, TAPS, [0, 2], [1, 1, 1, 1], "reflect"),
+            (X, TAPS, TAPS, [2, -1], [1, 1, 1, 1], "reflect"),
+            (X, TAPS, TAPS, [2, HUGE], [HUGE, 1, 1, 1], "reflect"),
+            (X, TAPS, TAPS, [2, 2], [1, 1], "reflect"),
+            (X, TAPS, TAPS, [2, 2], [-4, 0, 1, 1], "reflect"),
+            (X, TAPS, TAPS, [2, 2], [1, 1, HUGE, HUGE], "zeros"),
+            (X, TAPS, TAPS, [2, 2], [1, 1, 1, 1], "wrap"),
+        )
+    ),
+    *(
+        ("blur_pool_adjoint", arguments)
+        for arguments in (
+            (Y, TAPS, TAPS, [6, 6], [1, 1], [1, 1, 1, 1], "reflect"),
+            (Y, TAPS, TAPS, [6], *BLUR),
+            (Y, TAPS, TAPS, [0, 5], *BLUR),
+            (Y, TAPS, TAPS, [-6, 5], *BLUR),
+            (Y, TAPS, TAPS, [HUGE, 5], *BLUR),
+            (Y, TAPS, TAPS, [8, 5], *BLUR),
+            (Y, OWN[:2], OWN[:2], [6, 5], *BLUR),
+        )
+    ),
+    *(
+        (f"max_blur_pool{end}", (X, *other, *arguments))
+        for end, other in (("", ()), ("_select", (X,)), ("_backward", (torch.randn(2, 3, 4, 3),)))
+        for arguments in (
+            (TAPS, TAPS, [2], [0, 0], *BLUR),
+            (TAPS, TAPS, [0, 2], [0, 0], *BLUR),
+            (TAPS, TAPS, [9, 2], [0, 0], *BLUR),
+            (TAPS, TAPS, [2, 2], [2, 0], *BLUR),
+            (TAPS, TAPS, [2, 2], [-1, 0], *BLUR),
+            (TAPS, TAPS, [HUGE, 2], [HUGE // 2, 0], *BLUR),
+            (TAPS, OWN, *MAX),
+            (TAPS.double(), TAPS.double(), *MAX),
+            (TAPS, TAPS, [2, 2], [1, 1], [2, 2], [-9, 0, 1, 1], "reflect"),
+        )
+    ),
+    ("max_blur_pool_select", (X, X[:1], TAPS, TAPS, *MAX)),
+    ("max_blur_pool_select", (X, X.double(), TAPS, TAPS, *MAX)),
+    ("max_blur_pool_backward", (X, X, TAPS, TAPS, *MAX)),
+    ("max_blur_pool_backward", (X, Y.double(), TAPS, TAPS, *MAX)),
+]
+
+
 @pytest.mark.sanitizer
 @pytest.mark.parametrize("number", range(len(CALLS)), ids=lambda n: f"{n}-{CALLS[n][0]}")
 @pytest.mark.parametrize("recorded", [False, True])

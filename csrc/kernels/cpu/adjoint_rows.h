@@ -188,8 +188,9 @@ class AdjointRows {
     });
   }
   RowSummer<T> height_summer(T* out, int64_t rows, int64_t out_step, int64_t rows_step) const {
-    if (taps_h_.in_lanes()) return {out, step_, outputs_.size(), step_, step_, true};
-    return {out, outputs_.size() * step_, rows, out_step, rows_step};
+    // Beyond the outputs of a planar row stand zeros that have to stay.
+    if (taps_h_.in_lanes()) return {out, step_, outputs_.size(), step_, step_, {false, false}, true};
+    return {out, outputs_.size() * step_, rows, out_step, rows_step, {!direct_, interleaved_}};
   }
 
   // --- planes that lie apart ----------------------------------------------------------------------------------------
@@ -231,7 +232,7 @@ class AdjointRows {
     const BlurAxis& w = blur_.w;
     sum_height(i, count, sums_ + lead_);
     for (int64_t e = 0; e < w.stride; ++e) {
-      RowSummer<T> summer(phases_ + e * block_ * phase_, phase_, count, phase_, sum_pitch_);
+      RowSummer<T> summer(phases_ + e * block_ * phase_, phase_, count, phase_, sum_pitch_, {true, false});
       for (int64_t j = e; j < w.taps; j += w.stride) {
         summer.add(sums_ + lead_ + first_ - j / w.stride, taps_w_.at(item_.c, j));
       }
@@ -295,7 +296,7 @@ class AdjointRows {
   // This column of row b of the block, and those after it, stride apart.
   void sum_pixels(int64_t b, int64_t column, int64_t repeats) {
     T* out = padded_ + b * pitch_ + (column - columns_.begin) * step_;
-    RowSummer<T> summer(out, step_, repeats, blur_.w.stride * step_, step_, taps_w_.in_lanes());
+    RowSummer<T> summer(out, step_, repeats, blur_.w.stride * step_, step_, {true, false}, taps_w_.in_lanes());
     for (int64_t p = readers_w_.first(column); p < readers_w_.first(column + 1); ++p) {
       const T* pixel = sums_ + b * sum_pitch_ + (readers_w_.output(p) - outputs_.begin) * step_;
       summer.add(pixel, taps_w_.at(item_.c, readers_w_.tap(p)));

@@ -57,10 +57,10 @@ class BlurForward {
     padding_before_ = std::clamp<int64_t>(-first_, 0, count);
     padding_after_ = std::clamp<int64_t>(first_ + count - w.size, 0, count - padding_before_);
     // Outputs whose taps meet no padding: those of one row are summed in one go.
-    const int64_t free_to = w.size + w.before < w.taps ? 0 : (w.size + w.before - w.taps) / w.stride + 1;
-    free_.begin =
+    const int64_t unpadded_to = w.size + w.before < w.taps ? 0 : (w.size + w.before - w.taps) / w.stride + 1;
+    unpadded_.begin =
         std::clamp(divide_up(std::max<int64_t>(w.before, 0), w.stride), item_.columns.begin, item_.columns.end);
-    free_.end = std::clamp(free_to, item_.columns.begin, item_.columns.end);
+    unpadded_.end = std::clamp(unpadded_to, item_.columns.begin, item_.columns.end);
   }
 
   // Sums the rows of the map that output rows o, o + 1, ... read.
@@ -68,16 +68,16 @@ class BlurForward {
     const BlurAxis& h = op_.blur.h;
     for (int64_t done = 0; done < count;) {
       const int64_t first = (o + done) * h.stride - h.before;
-      const int64_t free = first < 0 ? 0 : divide_down(h.size - h.taps - first, h.stride) + 1;
+      const int64_t unpadded = first < 0 ? 0 : divide_down(h.size - h.taps - first, h.stride) + 1;
       const int64_t summed =
-          free > 0 ? sum_free_rows(first, std::min(free, count - done), out + done * pitch, pitch) : 0;
+          unpadded > 0 ? sum_unpadded_rows(first, std::min(unpadded, count - done), out + done * pitch, pitch) : 0;
       if (summed == 0) sum_row(o + done, out + done * pitch);
       done += std::max<int64_t>(summed, 1);
     }
   }
 
   // Up to `count` output rows, stride apart, whose taps meet no padding; says how many there were.
-  int64_t sum_free_rows(int64_t first, int64_t count, T* out, int64_t pitch) {
+  int64_t sum_unpadded_rows(int64_t first, int64_t count, T* out, int64_t pitch) {
     const BlurAxis& h = op_.blur.h;
     const RowRun<T> run = map_.rows({first, first + (count - 1) * h.stride + h.taps});
     if (run.count < h.taps) return 0;
@@ -101,8 +101,9 @@ class BlurForward {
     summer.finish();
   }
   RowSummer<T> height_summer(T* out, int64_t rows, int64_t out_step, int64_t rows_step) const {
-    if (taps_h_.in_lanes()) return {out, step_, columns_.size(), step_, step_, true};
-    return {out, columns_.size() * step_, rows, out_step, rows_step};
+    // A row of x may end with its tensor; what is beyond a row of scratch is written again, or never read.
+    if (taps_h_.in_lanes()) return {out, step_, columns_.size(), step_, step_, {false, false}, true};
+    return {out, columns_.size() * step_, rows, out_step, rows_step, {!map_.direct(), true}};
   }
 
   // --- planes that lie apart: several rows at once, so that short ones do not wait for each other ------------------
@@ -132,12 +133,12 @@ class BlurForward {
     const int64_t n = item_.columns.size();
     T* out = narrow_ ? narrow_ : const_cast<T*>(row_in<T>(y, item_, o, item_.columns.begin));
     const int64_t out_step = narrow_ ? n : y.row_stride;
-    RowSummer<T> summer(out, n, count, out_step, pitch_ / w.stride);
+    RowSummer<T> summer(out, n, count, out_step, pitch_ / w.stride, {true, false});
     for (int j = 0; j < w.taps; ++j) {
       summer.add(phases + (j % w.stride) * phase_step_ + j / w.stride, taps_w_.at(item_.c, j));
     }
     summer.finish();
-    for (int64_t b = 0; narrow_ && b < count; ++b) unstage_row(y, item_, o + b, item_.columns, 1, narrow_ + b * n);
+    if (narrow_) unstage_rows(y, item_, {o, o + count}, item_.columns, 1, narrow_, n);
   }
 
   void pad(int64_t count, int64_t begin) {
@@ -187,18 +188,18 @@ class BlurForward {
       const T* row = padded_ + b * pitch_;
       T* out = narrow_ ? narrow_ : const_cast<T*>(row_in<T>(y, item_, o + b, item_.columns.begin));
       for (int64_t q = item_.columns.begin; q < item_.columns.end;) {
-        const int64_t repeats = q == free_.begin && free_.size() > 0 ? free_.size() : 1;
+        const int64_t repeats = q == unpadded_.begin && unpadded_.size() > 0 ? unpadded_.size() : 1;
         sum_pixels(row, q, repeats, out + (q - item_.columns.begin) * out_step, out_step);
         q += repeats;
       }
-      if (narrow_) unstage_row(y, item_, o + b, item_.columns, step_, narrow_);
+      if (narrow_) unstage_rows(y, item_, {o + b, o + b + 1}, item_.columns, step_, narrow_, 0);
     }
   }
 
   void sum_pixels(const T* row, int64_t q, int64_t repeats, T* out, int64_t out_step) {
     const BlurAxis& w = op_.blur.w;
     const int32_t* source = source_w_ + (q - item_.columns.begin) * w.stride;
-    RowSummer<T> summer(out, step_, repeats, out_step, w.stride * step_, taps_w_.in_lanes());
+    RowSummer<T> summer(out, step_, repeats, out_step, w.stride * step_, {true, false}, taps_w_.in_lanes());
     for (int j = 0; j < w.taps; ++j) {
       if (source[j] >= 0) summer.add(row + (source[j] - columns_.begin) * step_, taps_w_.at(item_.c, j));
     }
@@ -219,7 +220,7 @@ class BlurForward {
   PoolItem item_{};
   int64_t step_ = 1, part_ = -1;
   int64_t first_ = 0;  // the position that the first tap of the first column reads
-  Span columns_{0, 0}, free_{0, 0};
+  Span columns_{0, 0}, unpadded_{0, 0};
   int64_t padding_before_ = 0, padding_after_ = 0;
 };
 

@@ -68,9 +68,7 @@ class BlurAdjoint {
     for (int64_t i = item_.rows.begin; i < item_.rows.end; i += adjoint_.block()) {
       const int64_t count = std::min(adjoint_.block(), item_.rows.end - i);
       const T* rows = adjoint_.rows(i, count);
-      for (int64_t b = 0; b < count; ++b) {
-        unstage_row(op_.v, item_, i + b, item_.columns, step_, rows + b * adjoint_.pitch());
-      }
+      unstage_rows(op_.v, item_, {i, i + count}, item_.columns, step_, rows, adjoint_.pitch());
     }
   }
 
@@ -118,31 +116,38 @@ class BlurAdjoint {
     T* out = direct ? const_cast<T*>(row_in<T>(op_.v, item_, r, item_.columns.begin)) : narrow_;
     if (!direct) repeats = 1;
     if (rows == 2 && op_.max_w.window == 2) {
-      gather(Index<2>{}, Index<2>{}, out, repeats);
+      gather_fixed<2, 2>(out, repeats);
     } else if (rows == 3 && op_.max_w.window == 3) {
-      gather(Index<3>{}, Index<3>{}, out, repeats);
+      gather_fixed<3, 3>(out, repeats);
     } else {
-      gather(rows, op_.max_w.window, out, repeats);
+      gather(window_rows_, rows, op_.max_w.window, out, repeats);
     }
-    if (!direct) unstage_row(op_.v, item_, r, item_.columns, step_, narrow_);
+    if (!direct) unstage_rows(op_.v, item_, {r, r + 1}, item_.columns, step_, narrow_, 0);
     return repeats;
   }
 
+  // For the common windows the pointers are kept in registers, and the loop over the elements is unrolled.
+  template <int Rows, int Columns>
+  void gather_fixed(T* out, int64_t repeats) {
+    WindowRow<T> rows[Rows];
+    for (int r = 0; r < Rows; ++r) rows[r] = window_rows_[r];
+    gather(rows, Index<Rows>{}, Index<Columns>{}, out, repeats);
+  }
+
   template <class Rows, class Columns>
-  void gather(Rows rows, Columns columns, T* out, int64_t repeats) {
-    const int64_t n = item_.columns.size() * step_;
-    for (int64_t r = 0; r < repeats; ++r) {
-      for (int64_t k = 0; k < n; k += kLanes<T>) {
+  void gather(const WindowRow<T>* windows, Rows rows, Columns columns, T* out, int64_t repeats) {
+    const int64_t n = item_.columns.size() * step_, step = step_, pitch = gradients_.pitch();
+    for (int64_t r = 0; r < repeats; ++r, out += op_.v.row_stride) {
+      for_each_vector<T>(n, {true, false}, [&](int64_t i, auto vector) FREQOPS_INLINED {
         vector_of<T> sum{};
         for (int d = 0; d < rows * columns; ++d) {
-          const WindowRow<T>& window = window_rows_[d / columns];
-          const int64_t column = d % columns, at = r * gradients_.pitch() + (columns - 1 - column) * step_ + k;
-          const vector_of<T> code = vector_of<T>{} + T(window.row * columns + column);
-          const vector_of<T> gradient = load_some(window.gradients + at, n - k);
-          sum += load_some(window.codes + at, n - k) == code ? gradient : vector_of<T>{};
+          const WindowRow<T>& window = windows[d / columns];
+          const int64_t at = r * pitch + (columns - 1 - d % columns) * step + i;
+          const vector_of<T> code = vector_of<T>{} + T(window.row * columns + d % columns);
+          sum += vector.load(window.codes + at) == code ? vector.load(window.gradients + at) : vector_of<T>{};
         }
-        store_some(out + r * op_.v.row_stride + k, n - k, sum);
-      }
+        vector.store(out + i, sum);
+      });
     }
   }
 

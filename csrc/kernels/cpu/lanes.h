@@ -11,8 +11,8 @@
 
 #include "../fft/complex.h"
 
-#if defined(__AVX2__)
-#include <immintrin.h>  // for masked loads and stores: every function in it is inlined, none is left for the linker
+#if defined(__SSE2__)
+#include <immintrin.h>  // masked loads, maxima: every function in it is inlined, none is left for the linker
 #endif
 
 #define FREQOPS_JOIN_(a, b) a##b
@@ -126,6 +126,39 @@ FREQOPS_HOST_DEVICE void store_first(T* p, int64_t count, vector_of<T> v) {
   }
 #else
   for (int64_t i = 0; i < count; ++i) p[i] = v[i];
+#endif
+}
+
+// The larger of two, NaN where either is. The instruction gives its second operand where it meets a NaN, so that one of
+// the two orders has it, and with all bits of its exponent set it outlives the other. (0 may come with either sign.)
+template <class T>
+FREQOPS_HOST_DEVICE vector_of<T> maximum(vector_of<T> a, vector_of<T> b) {
+#if defined(__AVX512F__)
+  if constexpr (sizeof(T) == 4) {
+    // The masked forms: the plain ones start from an undefined register, of which GCC 12 warns.
+    const __m512 one = _mm512_maskz_max_ps(0xffff, (__m512)a, (__m512)b);
+    const __m512 other = _mm512_maskz_max_ps(0xffff, (__m512)b, (__m512)a);
+    return (vector_of<T>)_mm512_or_ps(one, other);
+  } else {
+    const __m512d one = _mm512_maskz_max_pd(0xff, (__m512d)a, (__m512d)b);
+    const __m512d other = _mm512_maskz_max_pd(0xff, (__m512d)b, (__m512d)a);
+    return (vector_of<T>)_mm512_or_pd(one, other);
+  }
+#elif defined(__AVX2__)
+  if constexpr (sizeof(T) == 4) {
+    return (vector_of<T>)_mm256_or_ps(_mm256_max_ps((__m256)a, (__m256)b), _mm256_max_ps((__m256)b, (__m256)a));
+  } else {
+    return (vector_of<T>)_mm256_or_pd(_mm256_max_pd((__m256d)a, (__m256d)b), _mm256_max_pd((__m256d)b, (__m256d)a));
+  }
+#elif defined(__SSE2__)
+  if constexpr (sizeof(T) == 4) {
+    return (vector_of<T>)_mm_or_ps(_mm_max_ps((__m128)a, (__m128)b), _mm_max_ps((__m128)b, (__m128)a));
+  } else {
+    return (vector_of<T>)_mm_or_pd(_mm_max_pd((__m128d)a, (__m128d)b), _mm_max_pd((__m128d)b, (__m128d)a));
+  }
+#else
+  const vector_of<T> larger = a > b ? a : b;
+  return a != a ? a : larger;
 #endif
 }
 

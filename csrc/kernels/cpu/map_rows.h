@@ -5,28 +5,9 @@
 #include <limits>
 
 #include "pool_task.h"
+#include "sum_rows.h"
 
 namespace freqops::cpu::FREQOPS_LEVEL {
-
-// NaN wins, as in torch.
-template <class V>
-FREQOPS_HOST_DEVICE V maximum(V a, V b) {
-  const V larger = a > b ? a : b;  // b where either is NaN
-  return a != a ? a : larger;
-}
-
-template <class T>
-FREQOPS_HOST_DEVICE vector_of<T> load_some(const T* p, int64_t count) {
-  return count >= kLanes<T> ? load(p) : load_first(p, count);
-}
-template <class T>
-FREQOPS_HOST_DEVICE void store_some(T* p, int64_t count, vector_of<T> v) {
-  if (count >= kLanes<T>) {
-    store(p, v);
-  } else {
-    store_first(p, count, v);
-  }
-}
 
 // A window of the maximum over rows of T, moved down `repeats` times; `rows` are its rows inside the plane.
 template <class T>
@@ -36,30 +17,59 @@ struct Window {
   int columns;
   int64_t step;  // from one column to the next
   int64_t repeats, rows_step;
+  bool in_place;  // rows of the tensor
+  Beyond beyond() const { return {!in_place, true}; }
 };
 
-// Calls f with the window's shape as constants for the common ones, else with what it says.
+// The elements of a window at one place, by their number: from pointers in registers for the common shapes, whose loops
+// over the elements the compiler unrolls, else from the table.
+template <class T, int Rows, int Columns>
+class FixedElements {
+ public:
+  explicit FixedElements(const Window<T>& window) : step_(window.step), rows_step_(window.rows_step) {
+    for (int r = 0; r < Rows; ++r) rows_[r] = window.rows[r];
+  }
+  static constexpr int count() { return Rows * Columns; }
+  FREQOPS_HOST_DEVICE const T* operator[](int d) const { return rows_[d / Columns] + (d % Columns) * step_; }
+  FREQOPS_HOST_DEVICE void move_down() {
+    for (int r = 0; r < Rows; ++r) rows_[r] += rows_step_;
+  }
+
+ private:
+  const T* rows_[Rows];
+  int64_t step_, rows_step_;
+};
+template <class T>
+class AnyElements {
+ public:
+  explicit AnyElements(const Window<T>& window) : window_(window) {}
+  int count() const { return window_.count * window_.columns; }
+  const T* operator[](int d) const {
+    return window_.rows[d / window_.columns] + below_ + (d % window_.columns) * window_.step;
+  }
+  void move_down() { below_ += window_.rows_step; }
+
+ private:
+  const Window<T>& window_;
+  int64_t below_ = 0;
+};
 template <class T, class F>
-FREQOPS_HOST_DEVICE void with_window_shape(const Window<T>& window, F&& f) {
-  if (window.count == 2 && window.columns == 2) return f(Index<2>{}, Index<2>{});
-  if (window.count == 3 && window.columns == 3) return f(Index<3>{}, Index<3>{});
-  f(window.count, window.columns);
+FREQOPS_HOST_DEVICE void with_elements(const Window<T>& window, F&& f) {
+  if (window.count == 2 && window.columns == 2) return f(FixedElements<T, 2, 2>(window));
+  if (window.count == 3 && window.columns == 3) return f(FixedElements<T, 3, 3>(window));
+  f(AnyElements<T>(window));
 }
 
 // Rows of `out` are n elements, pitch apart.
 template <class T>
 void max_rows(const Window<T>& window, int64_t n, T* out, int64_t pitch) {
-  with_window_shape(window, [&](auto rows, auto columns) FREQOPS_INLINED {
-    for (int64_t r = 0; r < window.repeats; ++r) {
-      const int64_t below = r * window.rows_step;
-      for (int64_t i = 0; i < n; i += kLanes<T>) {
-        vector_of<T> best = load_some(window.rows[0] + below + i, n - i);
-        for (int d = 1; d < rows * columns; ++d) {
-          const T* row = window.rows[d / columns] + below + (d % columns) * window.step;
-          best = maximum(best, load_some(row + i, n - i));
-        }
-        store_some(out + r * pitch + i, n - i, best);
-      }
+  with_elements(window, [&](auto elements) FREQOPS_INLINED {
+    for (int64_t r = 0; r < window.repeats; ++r, out += pitch, elements.move_down()) {
+      for_each_vector<T>(n, window.beyond(), [&](int64_t i, auto vector) FREQOPS_INLINED {
+        vector_of<T> best = vector.load(elements[0] + i);
+        for (int d = 1; d < elements.count(); ++d) best = maximum<T>(best, vector.load(elements[d] + i));
+        vector.store(out + i, best);
+      });
     }
   });
 }
@@ -67,21 +77,19 @@ void max_rows(const Window<T>& window, int64_t n, T* out, int64_t pitch) {
 // Which element of its window is the maximum, counted row-major from the window's corner: the first, or the last NaN.
 template <class T>
 void argmax_rows(const Window<T>& window, int64_t n, T* out, int64_t pitch) {
-  with_window_shape(window, [&](auto rows, auto columns) FREQOPS_INLINED {
+  with_elements(window, [&](auto elements) FREQOPS_INLINED {
     const int first = window.first_row * window.columns;
-    for (int64_t r = 0; r < window.repeats; ++r) {
-      const int64_t below = r * window.rows_step;
-      for (int64_t i = 0; i < n; i += kLanes<T>) {
-        vector_of<T> best = load_some(window.rows[0] + below + i, n - i), code = vector_of<T>{} + T(first);
-        for (int d = 1; d < rows * columns; ++d) {
-          const T* row = window.rows[d / columns] + below + (d % columns) * window.step;
-          const vector_of<T> v = load_some(row + i, n - i);
+    for (int64_t r = 0; r < window.repeats; ++r, out += pitch, elements.move_down()) {
+      for_each_vector<T>(n, window.beyond(), [&](int64_t i, auto vector) FREQOPS_INLINED {
+        vector_of<T> best = vector.load(elements[0] + i), code = vector_of<T>{} + T(first);
+        for (int d = 1; d < elements.count(); ++d) {
+          const vector_of<T> v = vector.load(elements[d] + i);
           const auto better = (v > best) | (v != v);
           best = better ? v : best;
           code = better ? vector_of<T>{} + T(first + d) : code;
         }
-        store_some(out + r * pitch + i, n - i, code);
-      }
+        vector.store(out + i, code);
+      });
     }
   });
 }
@@ -106,16 +114,16 @@ T argmax_at(const Window<T>& window, int64_t at, int64_t skipped) {
 // The values that stand where the codes say, for one row of windows.
 template <class T>
 void select_row(const Window<T>& window, const T* codes, int64_t n, T* out) {
-  for (int64_t i = 0; i < n; i += kLanes<T>) {
-    const vector_of<T> code = load_some(codes + i, n - i);
+  const AnyElements<T> elements(window);
+  const int first = window.first_row * window.columns;
+  for_each_vector<T>(n, window.beyond(), [&](int64_t i, auto vector) FREQOPS_INLINED {
+    const vector_of<T> code = vector.load(codes + i);
     vector_of<T> selected{};
-    for (int d = 0; d < window.count * window.columns; ++d) {
-      const T* row = window.rows[d / window.columns] + (d % window.columns) * window.step;
-      const vector_of<T> wanted = vector_of<T>{} + T(window.first_row * window.columns + d);
-      selected = code == wanted ? load_some(row + i, n - i) : selected;
+    for (int d = 0; d < elements.count(); ++d) {
+      selected = code == vector_of<T>{} + T(first + d) ? vector.load(elements[d] + i) : selected;
     }
-    store_some(out + i, n - i, selected);
-  }
+    vector.store(out + i, selected);
+  });
 }
 
 // The last rows of a plane that were made, each in the slot of its number modulo a power of two.
@@ -195,9 +203,14 @@ class WindowSource {
     for (int64_t r = inside.begin; r < inside.end; ++r) {
       rows_[r - inside.begin] = direct_ ? row_in<T>(*images_, item_, r, columns_.begin) : ring_.at(r);
     }
-    return {
-        rows_,   static_cast<int>(inside.begin - top),         static_cast<int>(inside.size()), across_.window, step_,
-        repeats, direct_ ? images_->row_stride : ring_.pitch()};
+    return {rows_,
+            static_cast<int>(inside.begin - top),
+            static_cast<int>(inside.size()),
+            across_.window,
+            step_,
+            repeats,
+            direct_ ? images_->row_stride : ring_.pitch(),
+            direct_};
   }
 
  private:
@@ -317,6 +330,9 @@ class MapRows {
     ring_.clear();
     if (keeps_all_) ensure({0, op_.blur.h.size});
   }
+
+  // True where rows are those of the tensor.
+  bool direct() const { return direct_; }
 
   // Rows from the first one on that follow each other at one distance. All of these are at hand until the next call.
   RowRun<T> rows(Span rows) {

@@ -118,16 +118,20 @@ void stage_rows(const Images& images, const PoolItem& item, Span rows, Span colu
   });
 }
 
-// The inverse: writes [columns][step] into columns of a row.
+// The inverse: writes [columns][step] into the columns of rows of an image.
 template <class T>
-void unstage_row(const Images& images, const PoolItem& item, int64_t row, Span columns, int64_t step, const T* in) {
+void unstage_rows(const Images& images, const PoolItem& item, Span rows, Span columns, int64_t step, const T* in,
+                  int64_t pitch) {
+  const bool dense = images.column_stride == step;
+  const int64_t run = dense ? columns.size() * step : step, runs = dense ? 1 : columns.size();
   visit_element<T>(images.element, [&](auto* tag) {
     using To = std::remove_pointer_t<decltype(tag)>;
-    To* target = const_cast<To*>(row_in<To>(images, item, row, columns.begin));
-    const bool dense = images.column_stride == step;
-    const int64_t run = dense ? columns.size() * step : step, runs = dense ? 1 : columns.size();
-    for (int64_t r = 0; r < runs; ++r, target += images.column_stride, in += run) {
-      for (int64_t i = 0; i < run; ++i) target[i] = narrow<To>(in[i]);
+    for (int64_t r = rows.begin; r < rows.end; ++r, in += pitch) {
+      To* target = const_cast<To*>(row_in<To>(images, item, r, columns.begin));
+      const T* source = in;
+      for (int64_t s = 0; s < runs; ++s, target += images.column_stride, source += run) {
+        for (int64_t i = 0; i < run; ++i) target[i] = narrow<To>(source[i]);
+      }
     }
   });
 }

@@ -7,6 +7,40 @@
 
 namespace freqops::cpu::FREQOPS_LEVEL {
 
+// What may be touched beyond the end of a row, up to a whole vector: rows of scratch are made so that both may, and a
+// masked access is slower, above all a load of what a masked store has just written.
+struct Beyond {
+  bool read, written;
+};
+
+// Calls f(i, vector) for i = 0, kLanes, ... below n, where vector loads and stores all lanes, or the last ones of a row.
+template <class T>
+struct WholeVector {
+  FREQOPS_HOST_DEVICE vector_of<T> load(const T* p) const { return FREQOPS_LEVEL::load(p); }
+  FREQOPS_HOST_DEVICE void store(T* p, vector_of<T> v) const { FREQOPS_LEVEL::store(p, v); }
+};
+template <class T>
+struct LastLanes {
+  int64_t count;
+  Beyond beyond;
+  FREQOPS_HOST_DEVICE vector_of<T> load(const T* p) const {
+    return beyond.read ? FREQOPS_LEVEL::load(p) : load_first(p, count);
+  }
+  FREQOPS_HOST_DEVICE void store(T* p, vector_of<T> v) const {
+    if (beyond.written) {
+      FREQOPS_LEVEL::store(p, v);
+    } else {
+      store_first(p, count, v);
+    }
+  }
+};
+template <class T, class F>
+FREQOPS_HOST_DEVICE void for_each_vector(int64_t n, Beyond beyond, F&& f) {
+  int64_t i = 0;
+  for (; i + kLanes<T> <= n; i += kLanes<T>) f(i, WholeVector<T>{});
+  if (i < n) f(i, LastLanes<T>{n - i, beyond});
+}
+
 template <class T>
 struct RowSum {
   T* out;
@@ -15,23 +49,10 @@ struct RowSum {
   int64_t out_step;  // from one of them to the next
   int64_t rows_step;
   bool weights_in_lanes;  // weights[j] holds n weights, not one
+  Beyond beyond;
 };
 
 inline constexpr int kRowsAtOnce = 8;  // their weights stay in registers
-
-template <int Count, bool Accumulate, class T>
-FREQOPS_HOST_DEVICE vector_of<T> weighted(const T* out, const T* const (&rows)[Count], const vector_of<T> (&w)[Count],
-                                          int64_t at, int64_t count) {
-  const bool whole = count >= kLanes<T>;
-  vector_of<T> sum{};
-  if constexpr (Accumulate) sum = whole ? load(out + at) : load_first(out + at, count);
-#pragma GCC unroll 8
-  for (int j = 0; j < Count; ++j) {
-    const vector_of<T> v = whole ? load(rows[j] + at) : load_first(rows[j] + at, count);
-    sum = (j == 0 && !Accumulate) ? w[j] * v : sum + w[j] * v;
-  }
-  return sum;
-}
 
 template <int Count, bool Accumulate, class T>
 void sum_with_broadcast(const RowSum<T>& sum, const T* const* sources, const T* const* weights) {
@@ -43,14 +64,20 @@ void sum_with_broadcast(const RowSum<T>& sum, const T* const* sources, const T* 
     rows[j] = sources[j];
   }
   T* out = sum.out;
-  for (int64_t r = 0; r < sum.repeats; ++r, out += sum.out_step) {
-    int64_t i = 0;
-    for (; i + kLanes<T> <= sum.n; i += kLanes<T>) {
-      store(out + i, weighted<Count, Accumulate, T>(out, rows, w, i, kLanes<T>));
-    }
-    if (i < sum.n) store_first(out + i, sum.n - i, weighted<Count, Accumulate, T>(out, rows, w, i, sum.n - i));
+  const int64_t n = sum.n, repeats = sum.repeats, out_step = sum.out_step, rows_step = sum.rows_step;
+  for (int64_t r = 0; r < repeats; ++r, out += out_step) {
+    for_each_vector<T>(n, sum.beyond, [&](int64_t i, auto vector) FREQOPS_INLINED {
+      vector_of<T> total{};
+      if constexpr (Accumulate) total = vector.load(out + i);
 #pragma GCC unroll 8
-    for (int j = 0; j < Count; ++j) rows[j] += sum.rows_step;
+      for (int j = 0; j < Count; ++j) {
+        const vector_of<T> v = vector.load(rows[j] + i);
+        total = (j == 0 && !Accumulate) ? w[j] * v : total + w[j] * v;
+      }
+      vector.store(out + i, total);
+    });
+#pragma GCC unroll 8
+    for (int j = 0; j < Count; ++j) rows[j] += rows_step;
   }
 }
 
@@ -100,8 +127,9 @@ template <class T>
 class RowSummer {
  public:
   // Of rows of n elements, one after the other `repeats` times.
-  RowSummer(T* out, int64_t n, int64_t repeats = 1, int64_t out_step = 0, int64_t rows_step = 0, bool in_lanes = false)
-      : sum_{out, n, repeats, out_step, rows_step, in_lanes} {}
+  RowSummer(T* out, int64_t n, int64_t repeats, int64_t out_step, int64_t rows_step, Beyond beyond,
+            bool in_lanes = false)
+      : sum_{out, n, repeats, out_step, rows_step, in_lanes, beyond} {}
   // One weight for the row, or n of them.
   void add(const T* row, const T* weight) {
     if (count_ == kRowsAtOnce) flush();
