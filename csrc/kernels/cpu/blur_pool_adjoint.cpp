@@ -26,8 +26,9 @@ class BlurAdjoint {
                  std::min(op.blur.h.size, tiling_.most_rows() + op.max_h.window), arena_),
         maxima_(op, op.blur.w.size, tiling_.step(), false, arena_) {
     if (maxima_.there()) {
+      // Codes are written in whole vectors from where the map begins, which is no multiple of one.
       const int64_t columns = tiling_.most_columns() + op.max_w.window - 1,
-                    pitch = pitch_for<T>(columns * tiling_.step());
+                    pitch = pitch_for<T>(columns * tiling_.step() + kLanes<T>);
       gradients_ = RowRing<T>(adjoint_.block() + op.max_h.window, pitch, arena_);
       codes_ = RowRing<T>(adjoint_.block() + op.max_h.window, pitch, arena_);
       window_rows_ = arena_.template take_as<WindowRow<T>>(op.max_h.window);

@@ -140,7 +140,9 @@ class RowSummer {
   void flush() {
     if (count_ == 0) return;
     if (begun_) {
-      sum_few<true>(sum_, rows_, weights_, count_);
+      RowSum<T> more = sum_;
+      more.beyond.written = false;  // there the next row's sum has begun
+      sum_few<true>(more, rows_, weights_, count_);
     } else {
       sum_few<false>(sum_, rows_, weights_, count_);
     }
