@@ -37,6 +37,26 @@ class Filter(NamedTuple):
     many: bool
 
 
+class Stencil(NamedTuple):
+    """What the name of a kernel of anti-aliased pooling in its stencil form says.
+
+    Attributes:
+        layout: "planes" (NCHW) or "channels" (NHWC).
+        element: of the images.
+        taps: along either axis.
+        window: of the maximum; 1 for none.
+        outputs: of a thread, in a row of its plane or in the channels of a place.
+        vectors: whether it reads several elements at a time.
+    """
+
+    layout: str
+    element: str
+    taps: int
+    window: int
+    outputs: int
+    vectors: bool
+
+
 class Kernel(NamedTuple):
     """An entry of ptxas's report.
 
@@ -55,6 +75,23 @@ class Kernel(NamedTuple):
     spilled_bytes: int
     registers: int
     filter: Filter | None
+
+    @property
+    def stencil(self) -> Stencil | None:
+        """None for a kernel that is none."""
+        match = _STENCIL.fullmatch(self.program)
+        if match is None:
+            return None
+        layout, element, taps, window, outputs, aligned = match.groups()
+        vectors = aligned == "true" or (aligned is None and outputs != "1")
+        return Stencil(
+            "planes" if layout == "Plane" else "channels",
+            element,
+            int(taps),
+            int(window),
+            int(outputs),
+            vectors,
+        )
 
     def __str__(self) -> str:
         return f"{self.program}, sm_{self.architecture}: {self.registers} registers"
@@ -109,6 +146,10 @@ def _programs(symbols: list[str]) -> list[str]:
 _AXES = r"Axis<(\d+), (\d+)>, Axis<(\d+), (\d+)>"
 _FILTER = re.compile(
     rf"(Plane|EvenOdd)Filter<\w+Plan<{_AXES}, (\d+), (\d+), (\d+)>, (\w+), (.*), (true|false)>"
+)
+
+_STENCIL = re.compile(
+    r"BlurStencil<(Plane|Channel)Columns<(\w+), (\d+), (\d+), (\d+)(?:, (true|false))?> ?>"
 )
 
 

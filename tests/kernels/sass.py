@@ -153,14 +153,32 @@ class Way(NamedTuple):
     instructions: int
 
 
-def _loops(phase: Code) -> list[tuple[int, int]]:
-    """Innermost loops that store something: places of their first and their last instruction."""
-    places = {instruction.address: index for index, instruction in enumerate(phase)}
-    spans = [
+def _places(phase: Code) -> dict[int, int]:
+    return {instruction.address: index for index, instruction in enumerate(phase)}
+
+
+def _spans(phase: Code) -> list[tuple[int, int]]:
+    """Loops: places of their first and their last instruction."""
+    places = _places(phase)
+    return [
         (places[instruction.target], index)
         for index, instruction in enumerate(phase)
         if instruction.target in places and places[instruction.target] <= index
     ]
+
+
+def _following(phase: Code, index: int, places: dict[int, int]) -> list[int]:
+    """Places of the instructions that may come next; -1 for one outside."""
+    instruction = phase[index]
+    following = [] if instruction.target is None else [places.get(instruction.target, -1)]
+    if instruction.conditional or instruction.opcode.split(".")[0] not in ("BRA", "EXIT"):
+        following.append(index + 1)
+    return following
+
+
+def _loops(phase: Code) -> list[tuple[int, int]]:
+    """Innermost loops that store something: places of their first and their last instruction."""
+    spans = _spans(phase)
     return [
         (start, end)
         for start, end in spans
@@ -177,7 +195,7 @@ def _pixels(instruction: Instruction) -> int:
 
 def _way(phase: Code, start: int, end: int, *, storing: bool) -> Way:
     """The shortest way forward, or of those that store most the shortest."""
-    places = {instruction.address: index for index, instruction in enumerate(phase)}
+    places = _places(phase)
 
     def preference(way: Way) -> tuple[int, int]:
         return (-way.pixels if storing else 0, way.instructions)
@@ -186,11 +204,8 @@ def _way(phase: Code, start: int, end: int, *, storing: bool) -> Way:
     for index in range(start, end):
         if index not in best:
             continue
-        instruction, way = phase[index], best[index]
-        following = [] if instruction.target is None else [places.get(instruction.target, -1)]
-        if instruction.conditional or instruction.opcode.split(".")[0] not in ("BRA", "EXIT"):
-            following.append(index + 1)
-        for place in following:
+        way = best[index]
+        for place in _following(phase, index, places):
             if place <= index:
                 continue
             longer = Way(
@@ -216,3 +231,39 @@ def instructions_per_pixel(code: Code, *, setup: int, threads: int, pixels: int)
     costs = [cost(phase) for phase in phases(code)[setup:-1]]
     around = sum(one.per_thread for one in costs)
     return sum(one.per_pixel for one in costs) + around * threads / pixels
+
+
+def instructions_of_a_march(code: Code, *, loads: int) -> int:
+    """Instructions in a turn of the loop that both reads and stores, in a kernel without barriers.
+
+    Args:
+        code: of the kernel.
+        loads: how many 16-byte vectors a turn reads inside the image. The shortest of the ways
+            that read just these, and store, is the one that nearly all turns take: where a turn has
+            padding, it reads other numbers of vectors.
+    """
+    ways = [_march(code, *span, loads) for span in _spans(code)]
+    found = [way for way in ways if way is not None]
+    if not found:
+        raise ValueError(f"no loop reads {loads} vectors and stores")
+    return min(found)
+
+
+def _march(code: Code, start: int, end: int, loads: int) -> int | None:
+    """From the first to the last instruction of a loop; by what has been read and stored so far."""
+    places = _places(code)
+    best: list[dict[tuple[int, bool], int]] = [{} for _ in range(end + 1)]
+
+    def arrive(place: int, read: int, stored: bool, count: int) -> None:
+        name, *modifiers = code[place].opcode.split(".")
+        state = (read + (name == "LDG" and "128" in modifiers), stored or name == "STG")
+        count += name != "NOP"
+        best[place][state] = min(best[place].get(state, count), count)
+
+    arrive(start, 0, False, 0)
+    for index in range(start, end):
+        for (read, stored), count in best[index].items():
+            for place in _following(code, index, places):
+                if index < place <= end and read <= loads:
+                    arrive(place, read, stored, count)
+    return best[end].get((loads, True))

@@ -1,6 +1,7 @@
 """What can be known about the CUDA library without a GPU: registers, spills, symbols, loading."""
 
 import ctypes
+import itertools
 import os
 import re
 import subprocess
@@ -46,6 +47,21 @@ REGISTERS = {
 }
 ARCHITECTURES_WITH_A_BUDGET = ("80", "90", "100")
 
+# Registers of a thread of the stencils that matter most, by layout, taps and window, for float32
+# and for half types: up to 80 six blocks of 128 threads are resident, up to 128 four.
+STENCIL_REGISTERS = {
+    ("planes", 3, 1): (64, 64),
+    ("planes", 4, 1): (64, 72),
+    ("planes", 3, 2): (72, 80),
+    ("planes", 4, 2): (80, 96),
+    ("planes", 4, 3): (112, 112),
+    ("channels", 3, 1): (64, 72),
+    ("channels", 4, 1): (72, 72),
+    ("channels", 3, 2): (104, 96),
+    ("channels", 4, 2): (104, 112),
+    ("channels", 4, 3): (104, 104),
+}
+
 # Programs that are not compiled for one size: most registers, and most bytes stored or loaded
 # because there were not enough. Those that transform lines know their radices at run time only, so
 # room is made for the largest.
@@ -59,6 +75,10 @@ OTHERS = {
     "AccumulateCorrelation": (64, 0),
     "FinishCorrelation": (64, 0),
     "MixSpectra": (80, 0),
+    "BlurStencil": (128, 0),
+    "BlurGeneric": (64, 0),
+    "MaxBlurPoolBackward": (224, 0),  # 5 to 2 blocks of 128 threads are resident
+    "MaxBlurPoolGather": (64, 0),
     "PositionTableFill": (64, 0),
     "EvenOddTableFill": (64, 0),
     "LineRootsFill": (64, 0),
@@ -126,6 +146,27 @@ def test_programs_for_any_size_stay_in_budget() -> None:
         if kernel.registers > registers or kernel.spilled_bytes > spilled_bytes:
             over.append(f"{kernel}, {kernel.spilled_bytes} bytes spilled")
     assert over == []
+
+
+def test_every_stencil_is_there_and_stays_in_budget() -> None:
+    """On compute capability 9.0; that nothing is spilled is asked of all."""
+    seen, over = set(), []
+    for kernel in kernels():
+        stencil = kernel.stencil
+        if stencil is None or kernel.architecture != "90":
+            continue
+        seen.add((*stencil[:4], stencil.vectors))
+        kind = (stencil.layout, stencil.taps, stencil.window)
+        if stencil.vectors and kind in STENCIL_REGISTERS:
+            in_float, in_half = STENCIL_REGISTERS[kind]
+            if kernel.registers > (in_float if stencil.element == "float" else in_half):
+                over.append(str(kernel))
+    assert over == []
+    if "90" in _C.cuda_archs:
+        elements = ("float", "Half", "BFloat16")
+        assert seen == set(
+            itertools.product(("planes", "channels"), elements, (3, 4, 5), (1, 2, 3), (False, True))
+        )
 
 
 def test_promised_blocks_are_resident() -> None:

@@ -6,6 +6,20 @@ from contextlib import contextmanager
 import pytest
 import torch
 from kernels.cuda_replay import FORMS
+from kernels.test_cuda_blur_pool import (
+    DTYPES,
+    MODES,
+    check,
+    draw,
+    draw_taps,
+    every_window,
+    layouts,
+    pooled,
+    stencil_taps,
+    usual,
+)
+from kernels.test_cuda_blur_pool_adjoint import check as check_adjoint
+from kernels.test_cuda_blur_pool_adjoint import drawn, pulled_back
 from kernels.test_cuda_replay import (
     EVERY_CASE,
     FEW_CASES,
@@ -135,6 +149,100 @@ def test_nonfinite_pixel_stays_in_its_plane(height: int, width: int, value: floa
         assert not y[8].isfinite().any(), form
         torch.testing.assert_close(y[9], before[9], rtol=0, atol=1e-4)
         assert torch.equal(y[others], before[others]), form
+
+
+# --- anti-aliased pooling -------------------------------------------------------------------------
+
+
+@every_window
+@stencil_taps
+@pytest.mark.parametrize("mode", MODES)
+def test_pools_match_float64(taps: int, window: int, mode: str) -> None:
+    """Aligned rows and others, bases off a vector, both layouts; stencils and the generic form."""
+    for height, width in ((7, 7), (16, 24), (33, 31), (56, 56), (112, 112)):
+        for dtype in DTYPES:
+            exact = draw(2, 8, height, width).cuda()
+            for x in layouts(exact.to(dtype)):
+                with poisoned((2 * 8 * height * width // 4,), dtype=dtype):
+                    check(x, usual(taps, window, mode))
+                    check(x, usual(2, window, mode))
+
+
+@every_window
+def test_pools_select(window: int) -> None:
+    pool = usual(4, window)
+    x, v = draw(3, 5, 31, 40).mul(1.5).round().cuda(), draw(3, 5, 31, 40, seed=3).cuda()
+    x[1, 2, 5:9, 3:8] = torch.nan
+    for dtype in DTYPES:
+        for image in layouts(x.to(dtype)):
+            check(image, pool, v.to(dtype))
+
+
+@every_window
+@stencil_taps
+def test_pools_of_many_planes(taps: int, window: int) -> None:
+    """Strips of several lengths, and the same bits again."""
+    pool = usual(taps, window)
+    for shape in ((1, 3, 640, 480), (64, 64, 56, 56), (16, 256, 14, 14)):
+        for dtype in (torch.float32, torch.bfloat16):
+            for x in layouts(torch.randn(shape, device="cuda").to(dtype)):
+                check(x, pool)
+                assert torch.equal(pooled(x, pool), pooled(x, pool))
+
+
+@every_window
+@stencil_taps
+def test_nonfinite_reaches_only_the_windows_that_hold_it(taps: int, window: int) -> None:
+    pool, x = usual(taps, window), draw(2, 8, 56, 56).float().cuda()
+    before = pooled(x, pool)
+    x[1, 5, 20, 20] = torch.nan
+    for image in layouts(x):
+        y = pooled(image, pool)
+        assert y[1, 5].isnan().sum() in range(1, 17)
+        y[1, 5] = before[1, 5]
+        torch.testing.assert_close(y, before)
+
+
+@every_window
+@stencil_taps
+@pytest.mark.parametrize("mode", MODES)
+def test_adjoints_of_pools_match_float64(taps: int, window: int, mode: str) -> None:
+    """Aligned rows and others, bases off a vector, both layouts; marches and the generic form."""
+    pool = usual(taps, window, mode)
+    for height, width in ((7, 7), (16, 24), (33, 31), (56, 56), (112, 112)):
+        for dtype in DTYPES:
+            x, y = (one.cuda() for one in drawn(pool, height, width, dtype, channels=8))
+            for shift in (0, 1):
+                for channels_last in (False, True):
+                    with poisoned(tuple(x.shape), dtype=dtype):
+                        check_adjoint(x, y, pool, channels_last=channels_last, shift=shift)
+
+
+@every_window
+def test_adjoints_of_pools_give_the_same_bits_again(window: int) -> None:
+    """Equal maxima, NaN and strips of several lengths among them."""
+    pool = usual(4, window)
+    for shape in ((1, 3, 640, 480), (64, 64, 56, 56), (16, 256, 14, 14)):
+        for dtype in (torch.float32, torch.bfloat16):
+            x = torch.randn(shape, device="cuda").mul(2).round()
+            x = torch.where(x > 4, torch.nan, x).to(dtype)
+            y = torch.randn_like(pooled(x, pool))
+            v = check_adjoint(x, y, pool)
+            assert torch.equal(v, pulled_back(x, y, pool))
+
+
+def test_pools_can_be_captured_in_a_graph() -> None:
+    """Taps are read by the kernels: nothing waits for them."""
+    x, taps = torch.randn(4, 8, 56, 56, device="cuda"), draw_taps(4).cuda()
+    arguments = (taps, taps, (2, 2), (0, 0), (2, 2), (1, 2, 1, 2), "reflect")
+    OPS.max_blur_pool(x, *arguments)
+    graph = torch.cuda.CUDAGraph()
+    with torch.cuda.graph(graph):
+        captured = OPS.max_blur_pool(x, *arguments)
+    x.normal_()
+    taps.mul_(2)
+    graph.replay()
+    assert torch.equal(captured, OPS.max_blur_pool(x, *arguments))
 
 
 # --- streams, devices, graphs ---------------------------------------------------------------------

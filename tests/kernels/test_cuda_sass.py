@@ -35,6 +35,38 @@ COUNTED = {
 }
 ALLOWANCE = 1.03
 
+# Of anti-aliased pooling, by layout, element, taps and window: instructions of a turn for each
+# input pixel, away from the borders.
+POOLS = {
+    ("planes", "float", 3, 1): 6.5,
+    ("planes", "float", 4, 1): 7.8,
+    ("planes", "float", 4, 2): 11.3,
+    ("planes", "BFloat16", 3, 1): 6.7,
+    ("planes", "BFloat16", 4, 1): 8.1,
+    ("planes", "BFloat16", 4, 2): 10.1,
+    ("channels", "float", 3, 1): 7.2,
+    ("channels", "float", 4, 1): 8.8,
+    ("channels", "float", 4, 2): 13.6,
+    ("channels", "BFloat16", 3, 1): 6.4,
+    ("channels", "BFloat16", 4, 1): 8.1,
+    ("channels", "BFloat16", 4, 2): 10.5,
+}
+# And of their adjoints.
+BACKWARD_POOLS = {
+    ("planes", "float", 4, 1): 11.9,
+    ("planes", "float", 4, 2): 37.1,
+    ("planes", "float", 4, 3): 56.4,
+    ("planes", "BFloat16", 4, 1): 15.4,
+    ("planes", "BFloat16", 4, 2): 39.8,
+    ("planes", "BFloat16", 4, 3): 65.4,
+    ("channels", "float", 4, 1): 12.1,
+    ("channels", "float", 4, 2): 46.8,
+    ("channels", "float", 4, 3): 77.9,
+    ("channels", "BFloat16", 4, 1): 12.2,
+    ("channels", "BFloat16", 4, 2): 46.9,
+    ("channels", "BFloat16", 4, 3): 78.6,
+}
+
 
 def headline_kernel(form: str, size: int) -> Kernel:
     (kernel,) = (
@@ -77,8 +109,83 @@ def test_instructions_stay_in_budget(form: str, size: int) -> None:
     assert COUNTED[form, size] / ALLOWANCE <= number <= COUNTED[form, size] * ALLOWANCE
 
 
+def stencil_kernel(layout: str, element: str, taps: int, window: int) -> tuple[Kernel, int]:
+    """And how many outputs a turn of it stores."""
+    found = (
+        (kernel, stencil.outputs)
+        for kernel in kernels()
+        if kernel.architecture == ARCHITECTURE
+        and (stencil := kernel.stencil) is not None
+        and stencil[:4] == (layout, element, taps, window)
+        and stencil.vectors
+    )
+    return next(found)
+
+
+@cache
+def stencil_code() -> dict[str, sass.Code]:
+    symbols = [stencil_kernel(*key)[0].symbol for key in POOLS]
+    return sass.listing(LIBRARY, ARCHITECTURE, *symbols)
+
+
+@pytest.mark.parametrize(("layout", "element", "taps", "window"), POOLS)
+@pytest.mark.skipif(ARCHITECTURE not in _C.cuda_archs, reason=f"not built for sm_{ARCHITECTURE}")
+@pytest.mark.skipif(sass.disassembler() is None, reason="cuobjdump is absent (extra dev)")
+def test_instructions_of_pooling_stay_in_budget(
+    layout: str, element: str, taps: int, window: int
+) -> None:
+    kernel, outputs = stencil_kernel(layout, element, taps, window)
+    # Two vectors of each row, or one of each column that the output sees.
+    loads = 4 if layout == "planes" else 2 * (taps + window - 1)
+    turn = sass.instructions_of_a_march(stencil_code()[kernel.symbol], loads=loads)
+    number, counted = turn / (4 * outputs), POOLS[layout, element, taps, window]
+    assert counted / ALLOWANCE <= number <= counted * ALLOWANCE
+
+
+def backward_kernel(layout: str, element: str, taps: int, window: int) -> Kernel:
+    # Columns and lanes of a thread: 8 elements of a row either way.
+    shape = "8, 1" if layout == "planes" else "2, 4" if window == 1 else "4, 2"
+    program = f"MaxBlurPoolBackward<{element}, {taps}, {window}, {shape}>"
+    (found,) = (k for k in kernels() if (k.architecture, k.program) == (ARCHITECTURE, program))
+    return found
+
+
+@cache
+def backward_code() -> dict[str, sass.Code]:
+    symbols = [backward_kernel(*key).symbol for key in BACKWARD_POOLS]
+    return sass.listing(LIBRARY, ARCHITECTURE, *symbols)
+
+
+@pytest.mark.parametrize(("layout", "element", "taps", "window"), BACKWARD_POOLS)
+@pytest.mark.skipif(ARCHITECTURE not in _C.cuda_archs, reason=f"not built for sm_{ARCHITECTURE}")
+@pytest.mark.skipif(sass.disassembler() is None, reason="cuobjdump is absent (extra dev)")
+def test_instructions_of_adjoints_stay_in_budget(
+    layout: str, element: str, taps: int, window: int
+) -> None:
+    code = backward_code()[backward_kernel(layout, element, taps, window).symbol]
+    # Whole vectors of x in two rows of 8 columns; or of y, where four channels are one in float32.
+    rows = 2 * (2 if element == "float" else 1)
+    loads = rows if layout == "planes" and window > 1 else 0
+    if (layout, element, window) == ("channels", "float", 1):
+        loads = 3
+    number = sass.instructions_of_a_march(code, loads=loads) / 16
+    counted = BACKWARD_POOLS[layout, element, taps, window]
+    assert counted / ALLOWANCE <= number <= counted * ALLOWANCE
+
+
 def test_documentation_shows_the_numbers() -> None:
     text = (Path(__file__).parents[2] / "docs" / "kernels.md").read_text()
+    pools = re.findall(
+        r"^\| (planes|channels) (float|BFloat16) (\d) (\d) \| ([\d.]+) \|", text, re.MULTILINE
+    )
+    assert {(*key[:2], int(key[2]), int(key[3])): float(key[4]) for key in pools} == POOLS
+    backward = re.findall(
+        r"^\| adjoint, (planes|channels) (float|BFloat16) (\d) (\d) \| ([\d.]+) \|",
+        text,
+        re.MULTILINE,
+    )
+    numbers = {(*key[:2], int(key[2]), int(key[3])): float(key[4]) for key in backward}
+    assert numbers == BACKWARD_POOLS
     shown = re.findall(r"^\| (plane|even_odd) (\d+) \| ([\d.]+) \|", text, re.MULTILINE)
     assert {(form, int(size)): float(number) for form, size, number in shown} == COUNTED
 
@@ -176,3 +283,28 @@ def test_kernel_is_the_sum_of_its_phases() -> None:
     number = sass.instructions_per_pixel(code["kernel"], setup=1, threads=64, pixels=128)
     # 2 up to the cluster's barrier, and 3 from there on.
     assert number == 3.0 + (3 + 2 + 3) * 64 / 128
+
+
+MARCH = (
+    "S2R R0, SR_TID.X",
+    "@P0 BRA 0x60",
+    "LDG.E.128.CONSTANT R4, [R2]",
+    "LDG.E.128.CONSTANT R8, [R2+0x10]",
+    "FADD R4, R4, R8",
+    "BRA 0x80",
+    "LDG.E.128.CONSTANT R4, [R2]",
+    "NOP",
+    "@P1 BRA 0xa0",
+    "STG.E.128 [R0], R4",
+    "@!P2 BRA 0x10",
+    "EXIT",
+)
+
+
+def test_turn_is_the_way_that_reads_so_many_vectors() -> None:
+    """One with another number, a border's, is shorter; and one that skips the store is no turn."""
+    code = sass.parsed(listing(*MARCH))["kernel"]
+    assert sass.instructions_of_a_march(code, loads=2) == 8
+    assert sass.instructions_of_a_march(code, loads=1) == 5
+    with pytest.raises(ValueError, match="no loop reads 3 vectors"):
+        sass.instructions_of_a_march(code, loads=3)
