@@ -39,22 +39,25 @@ class Case:
         table: heading of the table it belongs to.
         label: of the row.
         contenders: ours first; the peers; a floor last.
-        goal: for every contender that is ours.
+        goals: for every contender that is ours.
         tolerance: of the agreement check, relative to the largest value.
+        moved_bytes: what has to be read and written at least, where tables show it.
     """
 
     table: str
     label: str
     contenders: Sequence[Contender]
-    goal: Goal | None = None
+    goals: Sequence[Goal] = ()
     tolerance: float = 1e-4
+    moved_bytes: int | None = None
 
     def record(self, timings: dict[str, Timing]) -> dict[str, Any]:
         """What is written to the results."""
         return {
             "table": self.table,
             "label": self.label,
-            "goal": None if self.goal is None else asdict(self.goal),
+            "goals": [asdict(goal) for goal in self.goals],
+            "moved_bytes": self.moved_bytes,
             "contenders": [
                 {"name": contender.name, "role": contender.role, **asdict(timings[contender.name])}
                 for contender in self.contenders

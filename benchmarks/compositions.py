@@ -91,3 +91,24 @@ def torch_mix_without_angles(amplitude: Tensor, phase: Tensor) -> Tensor:
     spectrum = torch.fft.rfft2(phase).sgn_().mul_(torch.fft.rfft2(amplitude).abs())
     mixed: Tensor = torch.fft.irfft2(spectrum, s=amplitude.shape[-2:])
     return mixed
+
+
+def blur_weight(x: Tensor, taps: int) -> Tensor:
+    """The binomial filter for every channel of x, as torch's depthwise convolution takes it."""
+    line = torch.tensor([math.comb(taps - 1, i) / 2 ** (taps - 1) for i in range(taps)])
+    square = torch.outer(line, line).to(x)
+    return square.repeat(x.shape[1], 1, 1, 1)
+
+
+def torch_blur(x: Tensor, weight: Tensor) -> Tensor:
+    """Anti-aliased downsampling by two as published: a copy padded by reflection, a convolution."""
+    count = weight.shape[-1]
+    before, after = (count - 1) // 2, count // 2
+    framed = torch.nn.functional.pad(x, (before, after, before, after), mode="reflect")
+    return torch.nn.functional.conv2d(framed, weight, stride=2, groups=x.shape[1])
+
+
+def torch_max_blur(x: Tensor, weight: Tensor, window: int) -> Tensor:
+    """The maximum at stride 1, where the window is not a single sample, then the blur."""
+    maxima = torch.nn.functional.max_pool2d(x, window, stride=1) if window > 1 else x
+    return torch_blur(maxima, weight)

@@ -8,7 +8,9 @@ from importlib.metadata import version
 from typing import Any
 
 import pytest
+import tables
 import torch
+import torchvision_ops
 from case import Case
 from environment import describe
 from interleave import check_agreement, consume, interleave
@@ -21,6 +23,9 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     group.addoption("--seconds", type=float, default=2.5, help="about how long to time each case")
     group.addoption("--least-rounds", type=int, default=5, help="however long they take")
 
+
+# timm's layers load torchvision, which a CPU-only torch needs help with.
+_torchvision_library = torchvision_ops.declare_missing()
 
 # When the suite starts: later the load is its own.
 DESCRIPTION = describe()
@@ -36,14 +41,13 @@ def pytest_benchmark_update_json(
 ) -> None:
     from freqops import _C
 
-    packages = ("torch", "numpy", "scipy", "ducc0")
     output_json["environment"] = {
         **DESCRIPTION,
         "threads": torch.get_num_threads(),
         "level": _C.cpu_level(),
         "freqops": _C.__version__,
         "compiler": _C.compiler,
-        **{name: version(name) for name in packages},
+        **{name: version(name) for name in tables.PACKAGES},
     }
 
 

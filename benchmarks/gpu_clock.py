@@ -10,7 +10,7 @@ from dataclasses import replace
 from typing import Any
 
 import torch
-from gpu_scene import Way
+from gpu_ways import Way
 from interleave import Contender, Timing, consume
 from torch import Tensor
 

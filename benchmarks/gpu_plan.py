@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import math
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, replace
@@ -39,6 +40,14 @@ _FILTER_TARGETS = {
     512: Target(4.0, 0.45),
 }
 _HALF_TARGET = Target(6.0)
+# Anti-aliased pooling: four taps, stride 2, windows of 2x2; times torch's composition.
+POOLED: tuple[Shape, ...] = ((64, 64, 112, 112), (64, 256, 56, 56))
+_POOL_TARGETS = {
+    ("float32", False): Target(3.0, 0.80),
+    ("bfloat16", False): Target(3.0, 0.70),
+    ("float32", True): Target(2.5, 0.70),
+    ("bfloat16", True): Target(2.5, 0.70),
+}
 # The study's shapes, and its prediction in microseconds on an H200 (docs/kernels.md).
 PREDICTED: dict[Shape, float] = {
     (128, 3, 32, 32): 3,
@@ -58,15 +67,21 @@ PREDICTED: dict[Shape, float] = {
 }
 
 
+_POOL_OPS: tuple[Literal["blur", "max_blur"], ...] = ("blur", "max_blur")
+_LAYOUTS: tuple[Literal["NCHW", "NHWC"], ...] = ("NCHW", "NHWC")
+
+
 @dataclass(frozen=True)
 class Plan:
     """One row to measure, before anything of it exists."""
 
-    op: Literal["filter", "bank", "low_high", "mix"]
+    op: Literal["filter", "bank", "low_high", "mix", "blur", "max_blur"]
     shape: Shape
     dtype: str
     target: Target | None = None
     predicted_us: float | None = None
+    layout: Literal["NCHW", "NHWC"] = "NCHW"
+    backward: bool = False  # the gradient for x alone, without the forward pass
 
     @property
     def size(self) -> int:
@@ -76,11 +91,20 @@ class Plan:
     @property
     def label(self) -> str:
         """As tables show it."""
-        return f"{self.op} {'x'.join(map(str, self.shape))} {self.dtype}"
+        words = [self.op, "x".join(map(str, self.shape)), self.dtype]
+        if self.pools:
+            words += [self.layout, "backward" if self.backward else "forward"]
+        return " ".join(words)
+
+    @property
+    def pools(self) -> bool:
+        """Whether the outputs are fewer than the inputs."""
+        return self.op in ("blur", "max_blur")
 
     def small(self) -> Plan:
-        """The same with few images: two and a half pairs of planes."""
-        return replace(self, shape=(5, 1, self.size, self.size))
+        """The same with few planes: two and a half pairs of them, or channels for vectors."""
+        images, channels = (2, 16) if self.pools else (5, 1)
+        return replace(self, shape=(images, channels, self.size, self.size))
 
     def record(self) -> dict[str, Any]:
         """For the results."""
@@ -107,6 +131,11 @@ def plans(sizes: Sequence[int] = SIZES) -> list[Plan]:
         rows.append(Plan("bank", bank, "float32", Target(6.0) if size == 224 else None))
         rows.append(Plan("low_high", large, "float32", Target(4.0)))
         rows.append(Plan("mix", large, "float32", Target(4.0)))
+    rows += [
+        Plan(op, shape, dtype, target, None, layout, backward)
+        for op, shape, layout in itertools.product(_POOL_OPS, POOLED, _LAYOUTS)
+        for (dtype, backward), target in _POOL_TARGETS.items()
+    ]
     return [row for row in rows if row.size in sizes]
 
 

@@ -17,8 +17,8 @@ class Verdict:
         form: the fastest of ours but the whole op: the kernel alone, or the op where it has none.
         microseconds: of a call.
         op_microseconds: of the op as users call it.
-        times_naive: torch.fft as usually written, over ours.
-        times_tuned: torch.fft at its best, over ours.
+        times_naive: torch as usually written, over ours.
+        times_tuned: torch.fft at its best, over ours; None for pools, which have one composition.
         share_of_copy: a copy of the same bytes over ours.
         error: against float64.
         met: whether the target is reached, None where there is none.
@@ -28,7 +28,7 @@ class Verdict:
     microseconds: float
     op_microseconds: float
     times_naive: float
-    times_tuned: float
+    times_tuned: float | None
     share_of_copy: float
     error: float | None
     met: bool | None
@@ -53,7 +53,7 @@ def verdict(row: Row) -> Verdict:
         microseconds=1e3 * median,
         op_microseconds=1e3 * by_name["freqops"]["median"],
         times_naive=times_naive,
-        times_tuned=by_name["tuned"]["median"] / median,
+        times_tuned=by_name["tuned"]["median"] / median if "tuned" in by_name else None,
         share_of_copy=share_of_copy,
         error=best["error"],
         met=met,
@@ -96,7 +96,7 @@ def _cells(row: Row) -> tuple[str, ...]:
         _digits(judged.microseconds),
         _digits(judged.op_microseconds),
         f"{judged.times_naive:.2f}",
-        f"{judged.times_tuned:.2f}",
+        "" if judged.times_tuned is None else f"{judged.times_tuned:.2f}",
         f"{judged.share_of_copy:.0%}",
         words,
         {None: "", True: "yes", False: "NO"}[judged.met],

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
-from typing import Any, Literal, NamedTuple
+from typing import Any
 
 import compositions
+import gpu_pools
 import torch
 from gpu_plan import RADII, Plan
+from gpu_ways import Scene, Way
 from torch import Tensor
 
 import freqops
@@ -16,30 +17,6 @@ from freqops import reference
 from freqops.filters import low_pass
 
 FORMS = ("plane", "even_odd", "lines")
-
-
-class Way(NamedTuple):
-    """One way to compute a row's result from an input; or the copy, which computes nothing."""
-
-    name: str
-    role: Literal["ours", "peer", "floor"]
-    call: Callable[[Tensor], Any]
-    inputs: Sequence[Tensor]
-
-
-@dataclass(frozen=True)
-class Scene:
-    """A row's tensors.
-
-    Attributes:
-        ways: ours first.
-        exact: the result in float64 for a few images, where the row is a filter.
-        moved_bytes: what has to be read and written at least.
-    """
-
-    ways: Sequence[Way]
-    exact: Callable[[Tensor], Tensor] | None
-    moved_bytes: int
 
 
 def scene(plan: Plan, inputs: Sequence[Tensor], kernels: Any) -> Scene:
@@ -50,6 +27,8 @@ def scene(plan: Plan, inputs: Sequence[Tensor], kernels: Any) -> Scene:
         inputs: tensors of its shape and dtype, to be taken in turn.
         kernels: torch.ops namespace of the CUDA library, or of the host replay; None: left out.
     """
+    if plan.pools:
+        return gpu_pools.scene(plan, inputs, kernels)
     make = {"filter": _filter, "bank": _bank, "low_high": _low_high, "mix": _mix}[plan.op]
     ours, others, moved, exact = make(plan, inputs[0], kernels)
     ways = [Way(name, "ours", call, inputs) for name, call in ours.items()]
@@ -59,7 +38,7 @@ def scene(plan: Plan, inputs: Sequence[Tensor], kernels: Any) -> Scene:
 
 
 Calls = dict[str, Callable[[Tensor], Any]]
-Parts = tuple[Calls, Calls, int, Callable[[Tensor], Tensor] | None]
+Parts = tuple[Calls, Calls, int, Callable[[list[int]], Tensor] | None]
 
 
 def _copied(inputs: Sequence[Tensor], moved: int) -> Sequence[Tensor]:
@@ -108,7 +87,7 @@ def _filter(plan: Plan, x: Tensor, kernels: Any) -> Parts:
             "naive": lambda x: compositions.torch_filter(x.float(), response).to(x.dtype),
             "tuned": lambda x: compositions.torch_filter_folded(x.float(), folded).to(x.dtype),
         }
-    return ours, others, 2, lambda x: reference.fft_filter2d(x.double(), wide)
+    return ours, others, 2, lambda images: reference.fft_filter2d(x[images].double(), wide)
 
 
 def _bank(plan: Plan, x: Tensor, kernels: Any) -> Parts:

@@ -22,11 +22,14 @@ _MOST_ROUNDS = 60
 
 @dataclass(frozen=True)
 class Contender:
-    """One way of computing what the others compute too; an iterator is exhausted while timed."""
+    """One way of computing what the others compute too; an iterator is exhausted while timed.
+
+    A floor computes nothing, and ``other`` something else: to compare times with, not results.
+    """
 
     name: str
     run: Callable[[], Any]
-    role: Literal["ours", "peer", "floor"] = "peer"
+    role: Literal["ours", "peer", "other", "floor"] = "peer"
 
 
 @dataclass(frozen=True)
@@ -67,6 +70,7 @@ def interleave(
     seconds: float,
     least_rounds: int = 5,
     clock: Clock = wall_clock,
+    patient: bool = False,
 ) -> dict[str, Timing]:
     """Each contender's times over rounds in which all take a turn, in random order.
 
@@ -78,12 +82,15 @@ def interleave(
         seconds: about how long the rounds may take together.
         least_rounds: rounds that are made even where they take longer.
         clock: what takes the time.
+        patient: that of contenders which take seconds, all take part in every round, and one call
+            of each warms up.
 
     Returns:
         The timing by contender's name.
     """
-    costs = {contender.name: _cost(contender, clock) for contender in contenders}
-    rounds = _rounds(costs, seconds, least_rounds)
+    slow = math.inf if patient else _SLOW
+    costs = {one.name: _cost(one, clock, 0 if patient else _SLOW) for one in contenders}
+    rounds = _rounds(costs, seconds, least_rounds, slow)
     order = list(contenders)
     shuffle = random.Random(0).shuffle
     times: dict[str, list[float]] = {contender.name: [] for contender in contenders}
@@ -91,7 +98,7 @@ def interleave(
         shuffle(order)
         for contender in order:
             cost = costs[contender.name]
-            if cost <= _SLOW or index < _SLOW_ROUNDS:
+            if cost <= slow or index < _SLOW_ROUNDS:
                 untimed = 1 if cost < 10 * _WHOLE_TURN else 0
                 times[contender.name] += clock(contender, untimed, _calls(cost))
     return {name: _timing(values) for name, values in times.items()}
@@ -107,13 +114,13 @@ def check_agreement(contenders: Sequence[Contender], tolerance: float) -> None:
     """Checks that every peer computes what the first contender computes.
 
     Args:
-        contenders: ours first; floors are left out, they compute nothing.
+        contenders: ours first; those that compute nothing or something else are left out.
         tolerance: largest difference, relative to the largest value.
 
     Raises:
         AssertionError: a contender's outputs differ by more.
     """
-    first, *others = [contender for contender in contenders if contender.role != "floor"]
+    first, *others = [one for one in contenders if one.role in ("ours", "peer")]
     for other in others:
         # Side by side, so that of a long sweep two outputs are alive at a time, not all.
         pairs = zip(_outputs(first.run()), _outputs(other.run()), strict=True)
@@ -121,16 +128,16 @@ def check_agreement(contenders: Sequence[Contender], tolerance: float) -> None:
         assert error <= tolerance, f"{other.name} and {first.name} differ by {error:.1e}"
 
 
-def _cost(contender: Contender, clock: Clock) -> float:
-    """Seconds a call takes, after warming up."""
+def _cost(contender: Contender, clock: Clock, slow: float) -> float:
+    """Seconds a call takes, after warming up where that one did not take long."""
     (cost,) = clock(contender, 0, 1)
-    if cost < _SLOW:
+    if cost < slow:
         cost = min(clock(contender, 0, 2))
     return cost
 
 
-def _rounds(costs: dict[str, float], seconds: float, least: int) -> int:
-    once = sum(cost * (_calls(cost) + 1) for cost in costs.values() if cost <= _SLOW)
+def _rounds(costs: dict[str, float], seconds: float, least: int, slow: float) -> int:
+    once = sum(cost * (_calls(cost) + 1) for cost in costs.values() if cost <= slow)
     return max(least, min(_MOST_ROUNDS, int(seconds / once))) if once else least
 
 

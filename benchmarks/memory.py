@@ -1,10 +1,12 @@
-"""What a filter needs besides its input: growth of the peak, in multiples of the output.
+"""What a filter or a pool needs besides its input: growth of the process's peak.
 
-Each contender runs alone in a process of its own (``python memory.py NAME THREADS``).
+Each contender runs alone in a process of its own: ``python memory.py NAME THREADS``, and for pools
+``python memory.py OP LAYOUT NAME THREADS``.
 """
 
 from __future__ import annotations
 
+import itertools
 import json
 import os
 import resource
@@ -16,6 +18,12 @@ from typing import Any
 CONTENDERS = ("freqops", "freqops out=", "torch", "torch in place", "scipy", "ducc0")
 SHAPE = (64, 3, 224, 224)
 OUTPUT_BYTES = 4 * 64 * 3 * 224 * 224
+
+POOLS = ("blur_pool2d", "max_blur_pool2d")
+LAYOUTS = ("NCHW", "NHWC")
+POOL_CONTENDERS = ("freqops", "torch")
+POOL_SHAPE = (16, 64, 112, 112)
+TAPS = 4
 
 
 def measure(environment: Mapping[str, str], threads: int) -> list[dict[str, Any]]:
@@ -32,11 +40,34 @@ def measure(environment: Mapping[str, str], threads: int) -> list[dict[str, Any]
     """
     rows = []
     for name in CONTENDERS:
-        command = [sys.executable, __file__, name, str(threads)]
-        done = subprocess.run(command, env=dict(environment), stdout=subprocess.PIPE, check=True)
-        grown = int(json.loads(done.stdout))
+        grown = int(_asked(environment, name, threads))
         rows.append({"name": name, "bytes": grown, "outputs": grown / OUTPUT_BYTES})
     return rows
+
+
+def measure_pooling(environment: Mapping[str, str], threads: int) -> list[dict[str, Any]]:
+    """What pools take: ours against torch's composition, in both layouts.
+
+    Args:
+        environment: of the children; states the allocator.
+        threads: of the contenders.
+
+    Returns:
+        Rows of ``op``, ``layout``, ``name`` and in bytes: ``inference``, growth of the peak over
+        a call; ``kept`` by the forward pass of training until the backward pass, ``kept_input``
+        of which is x itself; ``training``, growth of the peak over both passes.
+    """
+    return [
+        {"op": op, "layout": layout, "name": name, **_asked(environment, op, layout, name, threads)}
+        for op, layout, name in itertools.product(POOLS, LAYOUTS, POOL_CONTENDERS)
+    ]
+
+
+def _asked(environment: Mapping[str, str], *words: object) -> Any:
+    """What a process of its own answers."""
+    command = [sys.executable, __file__, *map(str, words)]
+    done = subprocess.run(command, env=dict(environment), stdout=subprocess.PIPE, check=True)
+    return json.loads(done.stdout)
 
 
 def _growth(name: str, threads: int) -> int:
@@ -65,13 +96,64 @@ def _growth(name: str, threads: int) -> int:
     return _peak() - before
 
 
+def _pool_growth(op: str, layout: str, name: str, threads: int) -> dict[str, int]:
+    import torch
+    from compositions import blur_weight, torch_max_blur
+
+    import freqops
+
+    torch.set_num_threads(threads)
+    window = 1 if op == "blur_pool2d" else 2
+    memory = torch.channels_last if layout == "NHWC" else torch.contiguous_format
+    x = torch.empty(POOL_SHAPE).uniform_().contiguous(memory_format=memory)
+    weight = blur_weight(x, TAPS)
+    calls = {
+        ("blur_pool2d", "freqops"): lambda x: freqops.blur_pool2d(x, TAPS),
+        ("max_blur_pool2d", "freqops"): lambda x: freqops.max_blur_pool2d(x, window, TAPS),
+    }
+    pool = calls.get((op, name), lambda x: torch_max_blur(x, weight, window))
+    small = x[:1].clone(memory_format=memory).requires_grad_()
+    upstream = torch.ones_like(pool(x.detach()[:1])).expand(len(x), -1, -1, -1)
+    upstream = upstream.contiguous(memory_format=memory)
+    torch.autograd.grad(pool(small), small, upstream[:1])  # libraries, plans, threads
+    before = _peak()
+    pool(x)
+    inference = _peak() - before
+    kept: dict[int, int] = {}
+
+    def keep(tensor: Any) -> Any:
+        storage = tensor.untyped_storage()
+        kept[storage.data_ptr()] = storage.nbytes()
+        return tensor
+
+    x.requires_grad_()
+    with torch.autograd.graph.saved_tensors_hooks(keep, lambda tensor: tensor):
+        y = pool(x)
+    kept.pop(weight.untyped_storage().data_ptr(), None)
+    del y
+    # The process's peak is of all calls: the inference before needed less, whoever was asked.
+    torch.autograd.grad(pool(x), x, upstream)
+    return {
+        "inference": inference,
+        "kept": sum(kept.values()),
+        "kept_input": kept.get(x.untyped_storage().data_ptr(), 0),
+        "training": _peak() - before,
+    }
+
+
 def _peak() -> int:
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
 
 
 if __name__ == "__main__":
-    if len(sys.argv) == 3:
-        print(json.dumps(_growth(sys.argv[1], int(sys.argv[2]))))
+    *words, threads = sys.argv[1:] or ["2"]
+    if len(words) == 1:
+        print(json.dumps(_growth(words[0], int(threads))))
+    elif words:
+        op, layout, name = words
+        print(json.dumps(_pool_growth(op, layout, name, int(threads))))
     else:
-        for row in measure(os.environ, threads=2):
+        for row in measure(os.environ, int(threads)):
             print(f"{row['name']:15} {row['outputs']:.2f} outputs")
+        for row in measure_pooling(os.environ, int(threads)):
+            print(row)

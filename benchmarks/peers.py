@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import importlib
+import importlib.util
 from collections.abc import Callable
 from typing import Any
 
@@ -75,3 +77,19 @@ def numpy_low_high(x: Array, mask: Array) -> tuple[Array, Array]:
             low[image, channel] = np.fft.ifft2(kept).real
             high[image, channel] = np.fft.ifft2(removed).real
     return low, high
+
+
+def timm_blur(x: Tensor, taps: int) -> Callable[[Tensor], Tensor]:
+    """timm's layer for x's channels and type; it pads by reflection."""
+    layers = importlib.import_module("timm.layers")  # loads torchvision: not with every peer
+    layer: Callable[[Tensor], Tensor] = layers.BlurPool2d(x.shape[1], taps).to(x.dtype)
+    return layer
+
+
+def antialiased_blur(x: Tensor, taps: int) -> Callable[[Tensor], Tensor] | None:
+    """The published layer; None where it is not installed: its licence is non-commercial."""
+    if importlib.util.find_spec("antialiased_cnns") is None:
+        return None
+    module = importlib.import_module("antialiased_cnns")
+    layer: Callable[[Tensor], Tensor] = module.BlurPool(x.shape[1], filt_size=taps).to(x.dtype)
+    return layer

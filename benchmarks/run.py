@@ -2,6 +2,7 @@
 
     python benchmarks/run.py                      everything; writes results/ and README.md
     python benchmarks/run.py --quick              few rounds: does it work? prints, writes nothing
+    python benchmarks/run.py --suites pooling     a part; writes its results/ and README.md
     python benchmarks/run.py --only gradient      some cases (pytest's -k); prints, writes nothing
     python benchmarks/run.py --render             README.md from what is in results/
 
@@ -17,6 +18,7 @@ import re
 import subprocess
 import sys
 import tempfile
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -32,6 +34,30 @@ BEGIN, END = "<!-- results: begin -->", "<!-- results: end -->"
 Result = dict[str, Any]
 
 
+@dataclass(frozen=True)
+class Suite:
+    """Files of cases whose results are kept together.
+
+    Attributes:
+        files: of the folder ops.
+        seconds: about how long a case is timed.
+        narrow: whether it is also run below AVX-512 where the machine has that.
+    """
+
+    files: tuple[str, ...]
+    seconds: float
+    narrow: bool
+
+
+SUITES = {
+    "filters": Suite(
+        ("bench_fft_filter.py", "bench_filter_bank.py", "bench_low_high.py"), 2.5, narrow=True
+    ),
+    "pooling": Suite(("bench_blur_pool.py", "bench_max_blur_pool.py"), 1.0, narrow=False),
+}
+PARTS = (*SUITES, "models", "memory")
+
+
 def main() -> int:
     """Runs what was asked for; 1 where a case failed."""
     arguments = parsed()
@@ -39,33 +65,47 @@ def main() -> int:
         write_readme()
         return 0
     partial = bool(arguments.quick or arguments.only)
+    parts = arguments.suites.split(",")
     status = 0
-    for run in arguments.runs.split(",") if arguments.runs else usual_runs():
-        allocator, _, level = run.partition(":")
-        print(f"== {allocator} allocator, {level}", flush=True)
-        result, failed = run_suite(allocator, level, arguments)
-        status |= failed
-        if partial or failed:
-            print(tables.section(result) if result else "no results", flush=True)
-        elif result:
-            keep(file_name(result["environment"]), result)
-    if arguments.only is None:
+    for name in [part for part in parts if part in SUITES]:
+        runs = arguments.runs.split(",") if arguments.runs else usual_runs(SUITES[name])
+        for run in runs:
+            status |= run_and_keep(name, run, arguments, write=not partial)
+    if arguments.only is None and "models" in parts:
+        status |= run_models(arguments)
+    if arguments.only is None and "memory" in parts:
         status |= run_memory(arguments.threads, write=not partial)
     if not partial:
         write_readme()
     return status
 
 
+def run_and_keep(name: str, run: str, arguments: argparse.Namespace, *, write: bool) -> bool:
+    """A suite in one state, written where asked for and whole; whether a case failed."""
+    allocator, _, level = run.partition(":")
+    print(f"== {name}: {allocator} allocator, {level}", flush=True)
+    result, failed = run_suite(name, allocator, level, arguments)
+    if failed or not write:
+        print(tables.section(result) if result else "no results", flush=True)
+    elif result:
+        keep(file_name(result["environment"]), result)
+    return failed
+
+
 def parsed() -> argparse.Namespace:
     """The command line."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--suites", default=",".join(PARTS), help="such as pooling,memory")
     parser.add_argument("--runs", default="", help="such as default:avx512,warm:avx2")
     parser.add_argument("--threads", type=int, default=2)
-    parser.add_argument("--seconds", type=float, default=2.5, help="about how long for each case")
+    parser.add_argument("--seconds", type=float, help="about how long for each case")
     parser.add_argument("--quick", action="store_true", help="two rounds a case")
     parser.add_argument("--only", metavar="EXPRESSION", help="pytest's -k")
     parser.add_argument("--render", action="store_true", help="only write the README's tables")
     arguments = parser.parse_args()
+    for name in arguments.suites.split(","):
+        if name not in PARTS:
+            parser.error(f"--suites: must be of {', '.join(PARTS)}, got {name}")
     for run in filter(None, arguments.runs.split(",")):
         allocator, _, level = run.partition(":")
         if allocator not in ALLOCATORS or not level:
@@ -73,8 +113,8 @@ def parsed() -> argparse.Namespace:
     return arguments
 
 
-def usual_runs() -> list[str]:
-    """Both allocator states at the machine's best level; below AVX-512 where it would have that.
+def usual_runs(suite: Suite) -> list[str]:
+    """Both allocator states at the machine's best level; a narrow suite below AVX-512 as well.
 
     AVX2 in warm memory only: page faults hide the difference.
     """
@@ -83,31 +123,57 @@ def usual_runs() -> list[str]:
         command, env=surroundings("default"), capture_output=True, text=True, check=True
     )
     best = done.stdout.strip()
-    return [f"default:{best}", f"warm:{best}", *(["warm:avx2"] if best == "avx512" else [])]
+    below = ["warm:avx2"] if suite.narrow and best == "avx512" else []
+    return [f"default:{best}", f"warm:{best}", *below]
 
 
 def run_suite(
-    allocator: str, level: str, arguments: argparse.Namespace
+    name: str, allocator: str, level: str, arguments: argparse.Namespace
 ) -> tuple[Result | None, bool]:
     """The suite in a process of its own; its result, and whether a case failed."""
     variables = surroundings(allocator)
     variables["FREQOPS_CPU"] = level
+    suite = SUITES[name]
+    seconds = suite.seconds if arguments.seconds is None else arguments.seconds
     with tempfile.TemporaryDirectory() as folder:
         raw = Path(folder) / "raw.json"
-        command = [sys.executable, "-m", "pytest", "-c", str(FOLDER / "pytest.ini"), str(FOLDER)]
+        command = [sys.executable, "-m", "pytest", "-c", str(FOLDER / "pytest.ini")]
+        command += [str(FOLDER / "ops" / file) for file in suite.files]
         command += ["-q", "--benchmark-quiet", f"--benchmark-json={raw}"]
-        command += [f"--threads={arguments.threads}", f"--seconds={arguments.seconds}"]
+        command += [f"--threads={arguments.threads}", f"--seconds={seconds}"]
         if arguments.quick:
             command += ["--seconds=0", "--least-rounds=2"]
         if arguments.only is not None:
             command += ["-k", arguments.only]
-        failed = subprocess.run(command, env=variables).returncode != 0
+        done = subprocess.run(command, env=variables)
+        nothing_chosen = arguments.only is not None and done.returncode == 5
+        failed = done.returncode != 0 and not nothing_chosen
         text = raw.read_text() if raw.exists() else ""
     if not text:
-        return None, True
+        return None, failed
     output = json.loads(text)
     cases = [entry["extra_info"] for entry in output["benchmarks"]]
-    return {"environment": output["environment"], "cases": cases}, failed
+    return {"environment": {**output["environment"], "suite": name}, "cases": cases}, failed
+
+
+def run_models(arguments: argparse.Namespace) -> bool:
+    """Measures the networks end to end, with the allocator that users get; whether that failed."""
+    print("== models", flush=True)
+    with tempfile.TemporaryDirectory() as folder:
+        raw = Path(folder) / "models.json"
+        command = [sys.executable, str(FOLDER / "models.py"), f"--out={raw}"]
+        command += [f"--threads={arguments.threads}", *(["--quick"] if arguments.quick else [])]
+        if arguments.seconds is not None:
+            command += [f"--seconds={arguments.seconds}"]
+        failed = subprocess.run(command, env=surroundings("default")).returncode != 0
+        if failed:
+            return True
+        result = json.loads(raw.read_text())
+    if arguments.quick:
+        print(tables.models_section(result))
+    else:
+        keep(file_name({**result["environment"], "suite": "models"}), result)
+    return False
 
 
 def run_memory(threads: int, *, write: bool) -> bool:
@@ -117,6 +183,7 @@ def run_memory(threads: int, *, write: bool) -> bool:
         result = {
             "environment": describe(),
             "memory": memory.measure(surroundings("default"), threads),
+            "pooling": memory.measure_pooling(surroundings("default"), threads),
         }
     except subprocess.CalledProcessError:
         return True
@@ -138,6 +205,8 @@ def surroundings(allocator: str) -> dict[str, str]:
 def file_name(environment: dict[str, Any]) -> str:
     """One file per machine and state, overwritten by the next run: git keeps the history."""
     words = "{cpu} {allocator} {level} {threads} threads".format(**environment)
+    if environment.get("suite", "filters") != "filters":
+        words += f" {environment['suite']}"
     return re.sub(r"[^a-z0-9]+", "-", words.lower()).strip("-") + ".json"
 
 
@@ -152,6 +221,7 @@ def write_readme() -> None:
     results = [json.loads(path.read_text()) for path in sorted(RESULTS.glob("*.json"))]
     suites = sorted((result for result in results if "cases" in result), key=reading_order)
     sections = [tables.section(result) for result in suites]
+    sections += [tables.models_section(result) for result in results if "models" in result]
     sections += [tables.memory_section(result) for result in results if "memory" in result]
     before, _, rest = README.read_text().partition(BEGIN)
     _, _, after = rest.partition(END)
@@ -159,11 +229,12 @@ def write_readme() -> None:
     README.write_text(before + body + after)
 
 
-def reading_order(result: Result) -> tuple[str, int, str, int]:
-    """By machine; what users get first: all threads, the default allocator, the best level."""
+def reading_order(result: Result) -> tuple[str, int, int, str, int]:
+    """By machine and suite; then all threads, the default allocator, the best level first."""
     environment = result["environment"]
     width = {"avx512": 0, "avx2": 1}.get(environment["level"], 2)
-    return environment["cpu"], -environment["threads"], environment["allocator"], width
+    part = PARTS.index(environment.get("suite", "filters"))
+    return environment["cpu"], part, -environment["threads"], environment["allocator"], width
 
 
 if __name__ == "__main__":

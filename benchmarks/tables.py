@@ -14,6 +14,30 @@ LEVEL_ALLOWANCE = {"avx512": 1.0, "avx2": 0.8}
 RESTLESS = 1.25
 
 
+# Whose versions a suite's results name.
+PACKAGES = ("torch", "numpy", "scipy", "ducc0", "kornia", "timm")
+
+
+@dataclass(frozen=True)
+class Aim:
+    """A goal and what was reached.
+
+    Attributes:
+        number: how many times as fast ours is meant to be.
+        ratio: how many times it is, against the fastest of the goal's peers.
+        rival: that peer's name.
+    """
+
+    number: float
+    ratio: float
+    rival: str
+
+    @property
+    def met(self) -> bool:
+        """Whether it is reached, to the printed digits."""
+        return round(self.ratio, 2) >= round(self.number, 2)
+
+
 @dataclass(frozen=True)
 class Verdict:
     """How one of ours did.
@@ -25,8 +49,7 @@ class Verdict:
         ratio: the best peer's minimum over ours.
         median_ratio: of the medians, against the same peer.
         of_floor: the copy's minimum over ours.
-        goal: what was to be reached, None where nothing was set.
-        goal_ratio: reached against the goal's own peers.
+        aims: the goals that were set.
     """
 
     name: str
@@ -35,13 +58,7 @@ class Verdict:
     ratio: float
     median_ratio: float
     of_floor: float
-    goal: float | None
-    goal_ratio: float
-
-    @property
-    def met(self) -> bool:
-        """Whether there is a goal and it is reached, to the printed digits."""
-        return self.goal is not None and round(self.goal_ratio, 2) >= round(self.goal, 2)
+    aims: Sequence[Aim]
 
     @property
     def restless(self) -> bool:
@@ -54,8 +71,6 @@ def verdicts(row: Row, environment: Row) -> list[Verdict]:
     peers = [entry for entry in row["contenders"] if entry["role"] == "peer"]
     floor = next(entry for entry in row["contenders"] if entry["role"] == "floor")
     best = min(peers, key=_minimum)
-    goal, against = _goal(row, environment)
-    rival = min((peer for peer in peers if peer["name"] in against), key=_minimum, default=best)
     return [
         Verdict(
             name=ours["name"],
@@ -64,8 +79,7 @@ def verdicts(row: Row, environment: Row) -> list[Verdict]:
             ratio=best["minimum"] / ours["minimum"],
             median_ratio=best["median"] / ours["median"],
             of_floor=floor["minimum"] / ours["minimum"],
-            goal=goal,
-            goal_ratio=rival["minimum"] / ours["minimum"],
+            aims=_aims(row["goals"], peers, ours, environment),
         )
         for ours in row["contenders"]
         if ours["role"] == "ours"
@@ -76,29 +90,36 @@ def _minimum(entry: Row) -> float:
     return float(entry["minimum"])
 
 
-def _goal(row: Row, environment: Row) -> tuple[float | None, Sequence[str]]:
-    goal = row["goal"]
-    if goal is None:
-        return None, ()
+def _aims(goals: Sequence[Row], peers: Sequence[Row], ours: Row, environment: Row) -> list[Aim]:
+    """Those set for this allocator and level."""
     allocator = environment["allocator"]
-    number = goal["default" if allocator == "default" else "warm"]
-    against = goal["against"]
-    if allocator == "default" and goal["default_against"]:
-        against = goal["default_against"]
     allowance = LEVEL_ALLOWANCE.get(environment["level"], 0.0)
-    return (number * allowance or None), against
+    aims = []
+    for goal in goals:
+        number = goal["default" if allocator == "default" else "warm"] * allowance
+        against = goal["against"]
+        if allocator == "default" and goal["default_against"]:
+            against = goal["default_against"]
+        rivals = [peer for peer in peers if peer["name"] in against]
+        if number:
+            rival = min(rivals or peers, key=_minimum)
+            aims.append(Aim(number, rival["minimum"] / ours["minimum"], rival["name"]))
+    return aims
 
 
 def section(result: Result) -> str:
     """A result file as Markdown: where it comes from, losses and misses first, then the tables."""
     environment = result["environment"]
     title = "### {allocator} allocator, {level}, {threads} threads".format(**environment)
+    if environment.get("suite", "filters") != "filters":
+        title = f"{title}: {environment['suite']}"
     if environment["threads"] == 1:
-        title = title.removesuffix("s")
+        title = title.replace("threads", "thread")
+    packages = [f"{name} {environment[name]}" for name in PACKAGES if name in environment]
     made = (
         "{date}, {cpu}, {cores} cores, load {load} before; freqops {freqops} at {commit} "
-        "({compiler}), torch {torch}, numpy {numpy}, scipy {scipy}, ducc0 {ducc0}, Python {python}"
-    ).format(**environment)
+        "({compiler}), {packages}, Python {python}"
+    ).format(**environment, packages=", ".join(packages))
     parts = [title, made, _summary(result)]
     for name in dict.fromkeys(row["table"] for row in result["cases"]):
         rows = [row for row in result["cases"] if row["table"] == name]
@@ -112,17 +133,17 @@ def _summary(result: Result) -> str:
         for row in result["cases"]
         for verdict in verdicts(row, result["environment"])
     ]
-    aimed = [(row, verdict) for row, verdict in judged if verdict.goal is not None]
-    met = sum(verdict.met for _, verdict in aimed)
+    aimed = [(row, verdict, aim) for row, verdict in judged for aim in verdict.aims]
+    met = sum(aim.met for _, _, aim in aimed)
     lost = [
         f"- {_where(row, verdict)}: {verdict.ratio:.2f} times {verdict.best['name']}"
         for row, verdict in judged
         if verdict.ratio < 1
     ]
     missed = [
-        f"- {_where(row, verdict)}: {verdict.goal_ratio:.2f}, goal {verdict.goal:.2f}"
-        for row, verdict in aimed
-        if not verdict.met
+        f"- {_where(row, verdict)}: {aim.ratio:.2f}, goal {aim.number:.2f}{_rival(verdict, aim)}"
+        for row, verdict, aim in aimed
+        if not aim.met
     ]
     restless = sum(verdict.restless for _, verdict in judged)
     parts = [
@@ -144,14 +165,18 @@ def _table(rows: Sequence[Row], environment: Row) -> str:
     names = dict.fromkeys(
         entry["name"] for row in rows for entry in row["contenders"] if entry["role"] != "ours"
     )
+    with_bytes = any(row.get("moved_bytes") for row in rows)
     head = ["shape", "ours", "min / median", *names, "best peer", "ratio", "goal", "of copy"]
+    if with_bytes:
+        head.append("floor, MB")
     lines = [_line(head), _line(["---", "---"] + ["---:"] * (len(head) - 2))]
     for row in rows:
         others = {entry["name"]: entry for entry in row["contenders"]}
         for position, verdict in enumerate(verdicts(row, environment)):
             cells = [_other(others.get(name), verdict, position == 0) for name in names]
             first = [row["label"], verdict.name, _time(verdict.ours)]
-            lines.append(_line([*first, *cells, *_judged(verdict)]))
+            last = [f"{row['moved_bytes'] / 1e6:.1f}"] if with_bytes else []
+            lines.append(_line([*first, *cells, *_judged(verdict), *last]))
     return "\n".join(lines)
 
 
@@ -160,22 +185,30 @@ def _other(entry: Row | None, verdict: Verdict, with_time: bool) -> str:
     if entry is None:
         return ""
     words = [_time(entry)] if with_time else []
-    if entry["role"] == "peer":
+    if entry["role"] != "floor":
         words.append(f"({_digits(entry['minimum'] / verdict.ours['minimum'])}x)")
     return " ".join(words)
 
 
 def _judged(verdict: Verdict) -> list[str]:
-    goal = ""
-    if verdict.goal is not None:
-        word = "met" if verdict.met else "**missed**"
-        goal = f"{verdict.goal:.1f} {word}"
-        if verdict.goal_ratio != verdict.ratio:
-            goal += f" ({verdict.goal_ratio:.2f})"
+    goal = "; ".join(_goal(verdict, aim) for aim in verdict.aims)
     ratio = f"{verdict.ratio:.2f} ({verdict.median_ratio:.2f})"
     if verdict.ratio < 1:
         ratio = f"**{ratio}**"
     return [verdict.best["name"], ratio, goal, f"{verdict.of_floor:.0%}"]
+
+
+def _goal(verdict: Verdict, aim: Aim) -> str:
+    """The goal, whether it is met, and the ratio where it is not the row's."""
+    words = f"{aim.number:.1f} {'met' if aim.met else '**missed**'}"
+    if aim.ratio != verdict.ratio:
+        words += f" ({aim.ratio:.2f})"
+    return words + _rival(verdict, aim)
+
+
+def _rival(verdict: Verdict, aim: Aim) -> str:
+    """Named where a row has several goals."""
+    return f" vs {aim.rival}" if len(verdict.aims) > 1 else ""
 
 
 def _time(entry: Row) -> str:
@@ -191,7 +224,7 @@ def _line(cells: Sequence[str]) -> str:
 
 
 def memory_section(result: Result) -> str:
-    """The memory table."""
+    """The memory tables."""
     lines = [
         "### Memory: growth of the peak over one call of fft_filter2d, 64x3x224x224 float32",
         "",
@@ -200,4 +233,60 @@ def memory_section(result: Result) -> str:
     ]
     for row in result["memory"]:
         lines.append(_line([row["name"], f"{row['bytes'] / 1e6:.1f}", f"{row['outputs']:.2f}"]))
+    if "pooling" in result:
+        lines += ["", *_pooling_memory(result["pooling"])]
     return "\n".join(lines)
+
+
+def _pooling_memory(rows: Sequence[Row]) -> list[str]:
+    """What a call needs besides x, and what training keeps until the backward pass."""
+    head = ["", "layout", "", "inference, peak", "training, kept", "of it x", "training, peak"]
+    lines = [
+        "### Memory: anti-aliased pooling, 16x64x112x112 float32 (51.4 MB), 4 taps; MB",
+        "",
+        _line(head),
+        _line(["---"] * 3 + ["---:"] * 4),
+    ]
+    for row in rows:
+        numbers = [row[key] for key in ("inference", "kept", "kept_input", "training")]
+        cells = [f"{number / 1e6:.1f}" for number in numbers]
+        lines.append(_line([row["op"], row["layout"], row["name"], *cells]))
+    return lines
+
+
+def models_section(result: Result) -> str:
+    """What anti-aliasing costs end to end: medians, and the medians of the rounds' ratios."""
+    environment = result["environment"]
+    names = [entry["name"] for entry in result["models"][0]["contenders"]]
+    head = ["", "images", *names, "freqops / slice", "torch / slice"]
+    head += ["pool_only: freqops / plain", "torch / plain"]
+    lines = [
+        "### Networks end to end, {allocator} allocator, {threads} threads".format(**environment),
+        "",
+        "{date}, {cpu}, {cores} cores, load {load} before; freqops at {commit}, {level}, "
+        "torch {torch}, torchvision {torchvision}, Python {python}".format(**environment),
+        "",
+        _line(head),
+        _line(["---"] + ["---:"] * (len(head) - 1)),
+    ]
+    for row in result["models"]:
+        medians = [_digits(entry["median"]) for entry in row["contenders"]]
+        images = f"{row['images']} of {row['side']}"
+        lines.append(_line([row["label"], images, *medians, *_model_ratios(row)]))
+    return "\n".join(lines)
+
+
+def _model_ratios(row: Row) -> list[str]:
+    """As percentages more than the lower bound, ours with whether that is allowed."""
+    ratios, allowed = row["ratios"], row["allowed"]
+
+    def ours(name: str, most: float) -> str:
+        more = ratios[name] - 1
+        return f"{more:+.1%} {'met' if more <= most else '**missed**'}"
+
+    return [
+        ours("freqops / slice", allowed["zhang"]),
+        f"{ratios['torch / slice'] - 1:+.1%}",
+        ours("pool_only, freqops / plain", allowed["pool_only"]),
+        f"{ratios['pool_only, torch / plain'] - 1:+.1%}",
+    ]

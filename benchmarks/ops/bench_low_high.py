@@ -47,7 +47,7 @@ def bench_low_high(compare: Compare, shape: tuple[int, ...]) -> None:
         Contender("copy", copy_twice, "floor"),
     ]
     goal = Goal(GOALS[shape], default=GOALS[shape], against=(PUBLISHED,))
-    compare(Case("low_high2d, one radius (H/8)", sizes(x), contenders, goal))
+    compare(Case("low_high2d, one radius (H/8)", sizes(x), contenders, [goal]))
 
 
 def bench_sweep(compare: Compare) -> None:
@@ -86,4 +86,4 @@ def bench_sweep(compare: Compare) -> None:
         Contender("copy", copy_each, "floor"),
     ]
     goal = Goal(4.0, against=("torch sharing",))
-    compare(Case("low_high2d, a whole sweep: 8 radii, low and high", sizes(x), contenders, goal))
+    compare(Case("low_high2d, a whole sweep: 8 radii, low and high", sizes(x), contenders, [goal]))

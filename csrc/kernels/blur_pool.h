@@ -6,6 +6,7 @@
 #pragma once
 
 #include <cstddef>
+#include <type_traits>
 
 #include "fft/complex.h"
 #include "images.h"
@@ -16,18 +17,19 @@ enum class PaddingMode : int { kReflect, kReplicate, kZeros, kCircular };
 
 // The sample that stands at position i of an axis of n samples with padding, -1 where that is a zero. Reflection goes
 // back and forth between the two borders as often as it takes, without repeating them; a single sample is its own.
-FREQOPS_HOST_DEVICE int64_t source_index(int64_t i, int64_t n, PaddingMode mode) {
+template <class Int>
+FREQOPS_HOST_DEVICE Int source_index(Int i, std::type_identity_t<Int> n, PaddingMode mode) {
   if (i >= 0 && i < n) return i;
   switch (mode) {
     case PaddingMode::kReplicate:
       return i < 0 ? 0 : n - 1;
     case PaddingMode::kCircular: {
-      const int64_t rest = i % n;
+      const Int rest = i % n;
       return rest < 0 ? rest + n : rest;
     }
     case PaddingMode::kReflect: {
       if (n == 1) return 0;
-      const int64_t period = 2 * (n - 1), rest = (i % period + period) % period;
+      const Int period = 2 * (n - 1), rest = (i % period + period) % period;
       return rest < n ? rest : period - rest;
     }
     default:

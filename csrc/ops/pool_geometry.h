@@ -79,18 +79,27 @@ inline Tensor new_strided(const Tensor& like, const std::vector<int64_t>& sizes,
   return torch::stable::detail::to<Tensor>(stack[0]);
 }
 
-// A new tensor with x's leading sizes and dtype and planes of height x width, contiguous or channels_last.
-inline Tensor new_planes(const Tensor& x, int64_t height, int64_t width, bool channels_last) {
-  std::vector<int64_t> sizes(x.dim()), strides(x.dim(), 1);
-  for (int64_t i = 0; i < x.dim() - 2; ++i) sizes[i] = x.size(i);
-  sizes[x.dim() - 2] = height;
-  sizes[x.dim() - 1] = width;
-  if (channels_last) {
-    strides = {sizes[1] * height * width, 1, width * sizes[1], sizes[1]};
-  } else {
-    for (int64_t i = x.dim() - 2; i >= 0; --i) strides[i] = strides[i + 1] * std::max<int64_t>(sizes[i + 1], 1);
+// Sizes and strides of a tensor with x's leading sizes and planes of height x width, contiguous or channels_last.
+struct PlanesLayout {
+  std::vector<int64_t> sizes, strides;
+
+  PlanesLayout(const Tensor& x, int64_t height, int64_t width, bool channels_last)
+      : sizes(x.dim()), strides(x.dim(), 1) {
+    for (int64_t i = 0; i < x.dim() - 2; ++i) sizes[i] = x.size(i);
+    sizes[x.dim() - 2] = height;
+    sizes[x.dim() - 1] = width;
+    if (channels_last) {
+      strides = {sizes[1] * height * width, 1, width * sizes[1], sizes[1]};
+    } else {
+      for (int64_t i = x.dim() - 2; i >= 0; --i) strides[i] = strides[i + 1] * std::max<int64_t>(sizes[i + 1], 1);
+    }
   }
-  return new_strided(x, sizes, strides);
+};
+
+// A new tensor of that layout and x's dtype.
+inline Tensor new_planes(const Tensor& x, int64_t height, int64_t width, bool channels_last) {
+  const PlanesLayout layout(x, height, width, channels_last);
+  return new_strided(x, layout.sizes, layout.strides);
 }
 
 // The tensor itself where it lies as asked, else a copy that does.

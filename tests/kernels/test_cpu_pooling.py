@@ -1,7 +1,7 @@
 """The CPU kernels of anti-aliased pooling over drawn arguments, against matrices in float64.
 
 tests/ops asks what the operators promise; here the cuts inside the kernels are met: rings of rows
-that wrap around, blocks of rows, groups of channels, tiles of long rows, more taps than a pass sums.
+that wrap around, blocks of rows, groups of channels, tiles of long rows, more taps than one sum
 """
 
 from typing import NamedTuple

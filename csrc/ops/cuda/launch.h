@@ -13,6 +13,7 @@
 #include <torch/headeronly/util/Exception.h>
 
 #include "../../kernels/cuda/fft_filter.h"
+#include "../pool_geometry.h"
 
 #ifdef FREQOPS_REPLAY
 
@@ -58,6 +59,10 @@ inline bool on_device(const torch::stable::Tensor& tensor) { return tensor.is_cu
 inline torch::stable::Tensor new_memory(const torch::stable::Tensor& like, const std::vector<int64_t>& sizes,
                                         torch::headeronly::ScalarType type) {
   return torch::stable::new_empty(like, sizes, type);
+}
+inline torch::stable::Tensor new_strided_memory(const torch::stable::Tensor& like, const std::vector<int64_t>& sizes,
+                                                const std::vector<int64_t>& strides) {
+  return new_strided(like, sizes, strides);
 }
 
 // Calls start(stream), which launches and returns a cudaError_t; anything but success becomes

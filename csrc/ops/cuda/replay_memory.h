@@ -24,13 +24,11 @@ inline std::vector<torch::stable::Tensor>& replay_buffers() {
   return buffers;
 }
 
-// What starts at an element of a buffer, contiguous. Not a view of it: memory of a device is none.
+// What starts at an element of a buffer. Not a view of it: memory of a device is none.
 inline torch::stable::Tensor part_of(const torch::stable::Tensor& buffer, int64_t start,
-                                     const std::vector<int64_t>& sizes) {
+                                     const std::vector<int64_t>& sizes, const std::vector<int64_t>& strides) {
   using torch::headeronly::IntHeaderOnlyArrayRef;
   using torch::stable::detail::from;
-  std::vector<int64_t> strides(sizes.size(), 1);
-  for (size_t i = sizes.size(); i-- > 1;) strides[i - 1] = strides[i] * std::max<int64_t>(sizes[i], 1);
   std::array<StableIValue, 5> stack{from(torch::stable::new_empty(buffer, {0})), from(buffer), from(start),
                                     from(IntHeaderOnlyArrayRef(sizes)), from(IntHeaderOnlyArrayRef(strides))};
   STABLE_TORCH_ERROR_CODE_CHECK(
@@ -38,15 +36,27 @@ inline torch::stable::Tensor part_of(const torch::stable::Tensor& buffer, int64_
   return torch::stable::detail::to<torch::stable::Tensor>(stack[0]);
 }
 
-inline torch::stable::Tensor new_memory(const torch::stable::Tensor& like, const std::vector<int64_t>& sizes,
-                                        torch::headeronly::ScalarType type) {
+// Strides are those of some order of the axes, without gaps.
+inline torch::stable::Tensor new_strided_memory(const torch::stable::Tensor& like, const std::vector<int64_t>& sizes,
+                                                const std::vector<int64_t>& strides,
+                                                torch::headeronly::ScalarType type) {
   int64_t elements = 1;
   for (const int64_t size : sizes) elements *= size;
   const torch::stable::Tensor buffer =
       torch::stable::new_empty(like, std::vector<int64_t>{elements + 2 * kMargin}, type);
   std::memset(buffer.mutable_data_ptr(), 0xff, static_cast<size_t>(buffer.numel() * buffer.element_size()));
   replay_buffers().push_back(buffer);
-  return part_of(buffer, kMargin, sizes);
+  return part_of(buffer, kMargin, sizes, strides);
+}
+inline torch::stable::Tensor new_memory(const torch::stable::Tensor& like, const std::vector<int64_t>& sizes,
+                                        torch::headeronly::ScalarType type) {
+  std::vector<int64_t> strides(sizes.size(), 1);
+  for (size_t i = sizes.size(); i-- > 1;) strides[i - 1] = strides[i] * std::max<int64_t>(sizes[i], 1);
+  return new_strided_memory(like, sizes, strides, type);
+}
+inline torch::stable::Tensor new_strided_memory(const torch::stable::Tensor& like, const std::vector<int64_t>& sizes,
+                                                const std::vector<int64_t>& strides) {
+  return new_strided_memory(like, sizes, strides, like.scalar_type());
 }
 
 inline void check_replay_memory(const char* op) {
