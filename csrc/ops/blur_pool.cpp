@@ -7,6 +7,9 @@
 namespace freqops {
 namespace {
 
+// Larger than the caches; and glibc maps anything larger anew on every call.
+bool is_large(const Tensor& y) { return size_t(y.numel()) * y.element_size() >= size_t{32} << 20; }
+
 // The whole of x, or of y where that is larger, per item: what a thread has to do for it.
 template <class Kernel, class Items, class ScratchBytes>
 void run_pool(const MaxBlurPool& pool, int64_t elements, Kernel kernel, Items items, ScratchBytes scratch_bytes) {
@@ -23,7 +26,8 @@ void run_forward(const Tensor& x, const MaxBlurPool& pool) {
     run_pool(pool, x.numel(), kernels.blur_pool, kernels.blur_pool_items, kernels.blur_pool_scratch);
   });
 }
-void run_adjoint(const Tensor& v, const MaxBlurPool& pool) {
+void run_adjoint(const Tensor& v, MaxBlurPool& pool) {
+  pool.blur.stream = is_large(v);
   visit_compute_type(v, [&](auto zero) {
     const cpu::Kernels<decltype(zero)>& kernels = cpu::kernels<decltype(zero)>();
     run_pool(pool, v.numel(), kernels.blur_pool_adjoint, kernels.blur_pool_adjoint_items,
@@ -31,15 +35,9 @@ void run_adjoint(const Tensor& v, const MaxBlurPool& pool) {
   });
 }
 
-void hint_huge_pages(const Tensor& y) {
-  constexpr size_t kLargeOutput = size_t{32} << 20;  // glibc maps anything larger anew on every call
-  const size_t bytes = y.numel() * y.element_size();
-  if (bytes >= kLargeOutput) prefer_huge_pages(y.mutable_data_ptr(), bytes);
-}
-
 Tensor new_output(const Tensor& like, int64_t height, int64_t width, bool channels_last) {
   const Tensor y = new_planes(like, height, width, channels_last);
-  hint_huge_pages(y);
+  if (is_large(y)) prefer_huge_pages(y.mutable_data_ptr(), y.numel() * y.element_size());
   return y;
 }
 

@@ -48,6 +48,7 @@ class BlurAdjoint {
       adjoint_.enter_part(map_rows_, map_columns_);
     }
     adjoint_.enter(item_, step_);
+    streams_ = can_stream();
     if (maxima_.there()) {
       maxima_.enter(item_, map_columns_, step_);
       gather_rows();
@@ -69,8 +70,27 @@ class BlurAdjoint {
     for (int64_t i = item_.rows.begin; i < item_.rows.end; i += adjoint_.block()) {
       const int64_t count = std::min(adjoint_.block(), item_.rows.end - i);
       const T* rows = adjoint_.rows(i, count);
-      unstage_rows(op_.v, item_, {i, i + count}, item_.columns, step_, rows, adjoint_.pitch());
+      if (streams_) {
+        stream_rows(i, count, rows);
+      } else {
+        unstage_rows(op_.v, item_, {i, i + count}, item_.columns, step_, rows, adjoint_.pitch());
+      }
     }
+  }
+
+  void stream_rows(int64_t i, int64_t count, const T* rows) {
+    const int64_t n = item_.columns.size() * step_;
+    for (int64_t b = 0; b < count; ++b, rows += adjoint_.pitch()) {
+      T* out = const_cast<T*>(row_in<T>(op_.v, item_, i + b, item_.columns.begin));
+      for (int64_t k = 0; k < n; k += kLanes<T>) store_streaming(out + k, load(rows + k));
+    }
+  }
+  // Past the caches, in whole aligned vectors: a result larger than they are is not read back before it is written.
+  bool can_stream() const {
+    const T* first = row_in<T>(op_.v, item_, item_.rows.begin, item_.columns.begin);
+    return kHasStreaming && op_.blur.stream && has_rows_of<T>(op_.v, step_) &&
+           reinterpret_cast<uintptr_t>(first) % sizeof(vector_of<T>) == 0 && op_.v.row_stride % kLanes<T> == 0 &&
+           item_.columns.size() * step_ % kLanes<T> == 0;
   }
 
   void gather_rows() {
@@ -138,6 +158,7 @@ class BlurAdjoint {
   template <class Rows, class Columns>
   void gather(const WindowRow<T>* windows, Rows rows, Columns columns, T* out, int64_t repeats) {
     const int64_t n = item_.columns.size() * step_, step = step_, pitch = gradients_.pitch();
+    const bool streams = streams_;
     for (int64_t r = 0; r < repeats; ++r, out += op_.v.row_stride) {
       for_each_vector<T>(n, {true, false}, [&](int64_t i, auto vector) FREQOPS_INLINED {
         vector_of<T> sum{};
@@ -147,7 +168,11 @@ class BlurAdjoint {
           const vector_of<T> code = vector_of<T>{} + T(window.row * columns + d % columns);
           sum += vector.load(window.codes + at) == code ? vector.load(window.gradients + at) : vector_of<T>{};
         }
-        vector.store(out + i, sum);
+        if (streams) {
+          store_streaming(out + i, sum);
+        } else {
+          vector.store(out + i, sum);
+        }
       });
     }
   }
@@ -162,6 +187,7 @@ class BlurAdjoint {
   WindowRow<T>* window_rows_ = nullptr;
 
   PoolItem item_{};
+  bool streams_ = false;
   int64_t step_ = 1, part_ = -1;
   Span map_rows_{0, 0}, map_columns_{0, 0};
 };
@@ -170,6 +196,7 @@ template <class T>
 void run(const MaxBlurPool& op, int64_t begin, int64_t end, void* scratch) {
   BlurAdjoint<T> adjoint(op, scratch);
   for (int64_t item = begin; item < end; ++item) adjoint.run_item(item);
+  streaming_fence();
 }
 
 }  // namespace
