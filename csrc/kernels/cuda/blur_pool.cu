@@ -1,0 +1,4 @@
+#include "blur_pool.cuh"
+#include "device_launcher.cuh"
+
+FREQOPS_DEFINE_BLUR_POOL(DeviceLauncher)
