@@ -2,6 +2,8 @@
 // where it is complex, a second one with its imaginary part. `dims` is the number of trailing axes transformed, 1 or 2.
 #include <torch/csrc/stable/library.h>
 
+#include "pool_ops.h"
+
 STABLE_TORCH_LIBRARY(freqops, m) {
   m.def("fft_filter(Tensor x, Tensor response, Tensor? imag, int dims) -> Tensor");
   m.def("fft_filter.out(Tensor x, Tensor response, Tensor? imag, int dims, *, Tensor(a!) out) -> Tensor(a!)");
@@ -12,19 +14,5 @@ STABLE_TORCH_LIBRARY(freqops, m) {
   m.def("spectral_correlation(Tensor x, Tensor y, int channels, int dims) -> (Tensor, Tensor)");
   m.def("mix_amplitude_phase(Tensor amplitude, Tensor phase, bool over_channels) -> Tensor");
 
-  // On the last two axes; padding is [before, after] of height, then of width. SymInt: sizes may be traced.
-  m.def(
-      "blur_pool(Tensor x, Tensor taps_h, Tensor taps_w, int[] stride, SymInt[] padding, str padding_mode) -> Tensor");
-  m.def(
-      "blur_pool_adjoint(Tensor y, Tensor taps_h, Tensor taps_w, SymInt[] size, int[] stride, SymInt[] padding, "
-      "str padding_mode) -> Tensor");
-  m.def(
-      "max_blur_pool(Tensor x, Tensor taps_h, Tensor taps_w, int[] kernel_size, int[] max_padding, int[] stride, "
-      "SymInt[] padding, str padding_mode) -> Tensor");
-  m.def(
-      "max_blur_pool_select(Tensor x, Tensor v, Tensor taps_h, Tensor taps_w, int[] kernel_size, int[] max_padding, "
-      "int[] stride, SymInt[] padding, str padding_mode) -> Tensor");
-  m.def(
-      "max_blur_pool_backward(Tensor x, Tensor y, Tensor taps_h, Tensor taps_w, int[] kernel_size, int[] max_padding, "
-      "int[] stride, SymInt[] padding, str padding_mode) -> Tensor");
+  freqops::define_pool_ops(m);
 }
