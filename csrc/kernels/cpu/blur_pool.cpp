@@ -22,29 +22,38 @@ class BlurForward {
         positions_((tiling_.most_columns() - 1) * op.blur.w.stride + op.blur.w.taps),
         pitch_(interleaved_ ? pitch_for<T>(op.blur.w.size * tiling_.step()) : planar_pitch()),
         block_(std::clamp<int64_t>(kBlockElements / pitch_, 1, kMostBlockRows)),
-        map_(op, (block_ - 1) * op.blur.h.stride + op.blur.h.taps, op.blur.w.size, tiling_.step(),
-             tiling_.row_chunks() == 1, arena_) {
+        map_(op, (std::min(block_, op.blur.h.outputs) - 1) * op.blur.h.stride + op.blur.h.taps, op.blur.w.size,
+             tiling_.step(), tiling_.row_chunks() == 1, arena_) {
     source_w_ = arena_.template take_as<int32_t>(positions_);
     interleaved_ ? take_interleaved() : take_planar();
+    const bool whole = tiling_.row_chunks() == 1 && tiling_.column_tiles() == 1;
+    if (whole && !interleaved_ && !op.blur.per_channel) planes_at_once_ = block_ / op.blur.h.outputs;
   }
   size_t scratch_bytes() const { return arena_.bytes(); }
   static int64_t items(const MaxBlurPool& op) { return tiling_of(op).items(); }
 
-  void run_item(int64_t index) {
-    item_ = tiling_.item(index);
-    step_ = tiling_.channels_of(item_);
-    if (part_ != tiling_.part_of(index)) enter_part(tiling_.part_of(index));
-    map_.enter(item_, columns_, step_);
+  // Does item `index`, or with it as many of the `most` from there on as fit a block of rows; says how many.
+  int64_t run_items(int64_t index, int64_t most) {
+    enter(index);
+    if (planes_at_once_ > 1) return run_planes(index, std::min(most, planes_at_once_));
     for (int64_t o = item_.rows.begin; o < item_.rows.end; o += block_) {
       const int64_t count = std::min(block_, item_.rows.end - o);
       interleaved_ ? blur_interleaved(o, count) : blur_planar(o, count);
     }
+    return 1;
   }
 
  private:
-  static constexpr int64_t kBlockElements = 2048, kMostBlockRows = 16;
+  static constexpr int64_t kBlockElements = 2048, kMostBlockRows = 64;
 
   static PoolTiling tiling_of(const MaxBlurPool& op) { return {op.blur.y, op.blur.h.stride, op.blur.w.stride, true}; }
+
+  void enter(int64_t index) {
+    item_ = tiling_.item(index);
+    step_ = tiling_.channels_of(item_);
+    if (part_ != tiling_.part_of(index)) enter_part(tiling_.part_of(index));
+    map_.enter(item_, columns_, step_);
+  }
 
   // Which samples the taps of this part's rows and columns read.
   void enter_part(int64_t part) {
@@ -124,11 +133,32 @@ class BlurForward {
   }
 
   void blur_planar(int64_t o, int64_t count) {
-    const int64_t begin = std::min(first_, columns_.begin);
-    blur_height(o, count, padded_ + columns_.begin - begin, pitch_);
-    pad(count, begin);
+    blur_height(o, count, padded_ + columns_.begin - first_held(), pitch_);
+    blur_width(o, count);
+  }
+
+  // Small planes follow each other in scratch as in memory, and are summed along the width together.
+  int64_t run_planes(int64_t index, int64_t count) {
+    const PoolItem first = item_;
+    const int64_t rows = item_.rows.size();
+    for (int64_t p = 0; p < count; ++p) {
+      if (p > 0) enter(index + p);
+      blur_height(0, rows, padded_ + p * rows * pitch_ + columns_.begin - first_held(), pitch_);
+    }
+    item_ = first;
+    blur_width(0, rows * count);
+    return count;
+  }
+
+  // The column that a row of scratch begins with.
+  int64_t first_held() const { return std::min(first_, columns_.begin); }
+
+  // From so many rows of scratch to the output, rows from o on. A plane of y begins where the one before it ends, so that
+  // rows beyond the last are those of the next plane.
+  void blur_width(int64_t o, int64_t count) {
+    pad(count);
     const BlurAxis& w = op_.blur.w;
-    const T* phases = split_phases(padded_ + first_ - begin, count);
+    const T* phases = split_phases(padded_ + first_ - first_held(), count);
     const Images& y = op_.blur.y;
     const int64_t n = item_.columns.size();
     T* out = narrow_ ? narrow_ : const_cast<T*>(row_in<T>(y, item_, o, item_.columns.begin));
@@ -138,10 +168,12 @@ class BlurForward {
       summer.add(phases + (j % w.stride) * phase_step_ + j / w.stride, taps_w_.at(item_.c, j));
     }
     summer.finish();
-    if (narrow_) unstage_rows(y, item_, {o, o + count}, item_.columns, 1, narrow_, n);
+    if (!narrow_) return;
+    unstage_rows(y, item_, {o, o + count}, item_.columns, 1, narrow_, n);
   }
 
-  void pad(int64_t count, int64_t begin) {
+  void pad(int64_t count) {
+    const int64_t begin = first_held();
     const int64_t positions = (item_.columns.size() - 1) * op_.blur.w.stride + op_.blur.w.taps;
     const auto copy = [&](int64_t p) {
       T* target = padded_ + first_ + p - begin;
@@ -215,7 +247,7 @@ class BlurForward {
   MapRows<T> map_;
   int32_t* source_w_;  // -1: a zero
   T *padded_, *phases_ = nullptr, *narrow_;
-  int64_t phase_step_ = 0;
+  int64_t phase_step_ = 0, planes_at_once_ = 1;
 
   PoolItem item_{};
   int64_t step_ = 1, part_ = -1;
@@ -227,7 +259,7 @@ class BlurForward {
 template <class T>
 void run(const MaxBlurPool& op, int64_t begin, int64_t end, void* scratch) {
   BlurForward<T> forward(op, scratch);
-  for (int64_t item = begin; item < end; ++item) forward.run_item(item);
+  for (int64_t item = begin; item < end;) item += forward.run_items(item, end - item);
 }
 
 }  // namespace

@@ -19,15 +19,14 @@ struct WholeVector {
   FREQOPS_HOST_DEVICE vector_of<T> load(const T* p) const { return FREQOPS_LEVEL::load(p); }
   FREQOPS_HOST_DEVICE void store(T* p, vector_of<T> v) const { FREQOPS_LEVEL::store(p, v); }
 };
-template <class T>
+template <class T, bool ReadBeyond, bool WriteBeyond>
 struct LastLanes {
   int64_t count;
-  Beyond beyond;
   FREQOPS_HOST_DEVICE vector_of<T> load(const T* p) const {
-    return beyond.read ? FREQOPS_LEVEL::load(p) : load_first(p, count);
+    return ReadBeyond ? FREQOPS_LEVEL::load(p) : load_first(p, count);
   }
   FREQOPS_HOST_DEVICE void store(T* p, vector_of<T> v) const {
-    if (beyond.written) {
+    if constexpr (WriteBeyond) {
       FREQOPS_LEVEL::store(p, v);
     } else {
       store_first(p, count, v);
@@ -38,7 +37,16 @@ template <class T, class F>
 FREQOPS_HOST_DEVICE void for_each_vector(int64_t n, Beyond beyond, F&& f) {
   int64_t i = 0;
   for (; i + kLanes<T> <= n; i += kLanes<T>) f(i, WholeVector<T>{});
-  if (i < n) f(i, LastLanes<T>{n - i, beyond});
+  if (i == n) return;
+  if (beyond.read && beyond.written) {
+    f(i, WholeVector<T>{});
+  } else if (beyond.read) {
+    f(i, LastLanes<T, true, false>{n - i});
+  } else if (beyond.written) {
+    f(i, LastLanes<T, false, true>{n - i});
+  } else {
+    f(i, LastLanes<T, false, false>{n - i});
+  }
 }
 
 template <class T>
