@@ -70,7 +70,7 @@ $(VENV)/.made-models: $(VENV)/.made-install
 	@$(PIP) install --no-deps $(MODELS)
 	@touch $@
 
-$(VENV)/.made-bench: $(VENV)/.made-install
+$(VENV)/.made-bench: $(VENV)/.made-models
 	@echo "== benchmark peers"
 	@$(PIP) install --no-build-isolation -e '.[bench]'
 	@touch $@

@@ -19,6 +19,9 @@ import freqops
 # In a block by one and by two stages, in a cluster, in the kernels for any size: one, and three.
 SIZES = ((7, 7), (28, 28), (56, 56), (9, 10), (224, 224), (256, 256), (131, 129), (1, 37))
 DTYPES = (torch.float32, torch.float16, torch.bfloat16)
+# Channels and layout of pools; beyond so many samples nothing in them is new.
+POOLED = ((3, torch.contiguous_format), (3, torch.channels_last), (8, torch.channels_last))
+LARGEST_POOLED = 2**15
 
 
 def main() -> None:
@@ -36,6 +39,8 @@ def main() -> None:
             if kernels.fft_filter_form_takes(form, height, width):
                 call_filters(kernels, form, height, width, device)
         call_ops(height, width, device)
+        if height * width <= LARGEST_POOLED:
+            call_pools(kernels, height, width, device)
         if device == "cuda":
             torch.cuda.synchronize()
 
@@ -69,6 +74,34 @@ def call_ops(height: int, width: int, device: str) -> None:
     freqops.low_high2d(x, [0.1, 0.2])
     freqops.split_bands2d(x, [0.1, 0.2])
     freqops.mix_amplitude_phase2d(x, x.flip(0)).sum().backward()
+
+
+def call_pools(kernels: Any, height: int, width: int, device: str) -> None:
+    """Both layouts, vectors that fit and that do not, fast and generic paths, and backward."""
+    for channels, memory in POOLED:
+        plain = torch.rand(2, channels, height, width, device=device).to(memory_format=memory)
+        for dtype, taps in itertools.product((torch.float32, torch.bfloat16), (4, 6)):
+            x = plain.to(dtype).requires_grad_()
+            freqops.blur_pool2d(x, taps).sum().backward()
+            if height > 1:
+                freqops.max_blur_pool2d(x, 2, taps).sum().backward()
+            freqops.max_blur_pool2d(x, 3, taps, max_padding=1).sum().backward()
+        if device == "cpu" and hasattr(kernels, "blur_pool"):  # the host replay, by its own ops
+            call_pool_kernels(kernels, plain)
+
+
+def call_pool_kernels(kernels: Any, plain: torch.Tensor) -> None:
+    """Each pooling op of the namespace once per type."""
+    taps = torch.tensor([0.25, 0.5, 0.25])
+    blur = ([2, 2], [1, 1, 1, 1], "reflect")
+    for dtype in DTYPES:
+        x = plain.to(dtype)
+        y = kernels.blur_pool(x, taps, taps, *blur)
+        kernels.blur_pool_adjoint(y, taps, taps, x.shape[-2:], *blur)
+        maximum = ([3, 3], [1, 1])
+        y = kernels.max_blur_pool(x, taps, taps, *maximum, *blur)
+        kernels.max_blur_pool_select(x, x, taps, taps, *maximum, *blur)
+        kernels.max_blur_pool_backward(x, y, taps, taps, *maximum, *blur)
 
 
 if __name__ == "__main__":

@@ -1,5 +1,6 @@
 """torchvision on a CPU-only torch: its model definitions, without its compiled ops."""
 
+import functools
 import importlib.util
 from pathlib import Path
 
@@ -21,13 +22,14 @@ _OPS = (
 )
 
 
+@functools.cache
 def declare_missing() -> torch.library.Library | None:
     """Lets torchvision be imported where its compiled ops do not load.
 
     Its wheels are made for CUDA builds of torch; on a CPU build only those ops are missing, and of
     them only the schemas are needed, by the fake kernels it registers on import. No model
     definition calls one. Where the ops do load, nothing is declared and the real ones are used.
-    What is returned has to be kept: the schemas go when the library object does.
+    Once for all who ask, and kept: the schemas go when the library object does.
     """
     spec = importlib.util.find_spec("torchvision")
     if spec is None or not spec.submodule_search_locations:

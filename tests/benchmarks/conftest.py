@@ -4,4 +4,5 @@ import sys
 from pathlib import Path
 
 # Behind everything else: their names are short.
-sys.path.append(str(Path(__file__).parents[2] / "benchmarks"))
+BENCHMARKS = Path(__file__).parents[2] / "benchmarks"
+sys.path += [str(BENCHMARKS), str(BENCHMARKS / "ops")]
