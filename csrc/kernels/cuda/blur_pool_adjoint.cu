@@ -1,4 +1,0 @@
-#include "blur_pool_adjoint.cuh"
-#include "device_launcher.cuh"
-
-FREQOPS_DEFINE_POOL_BACKWARD(DeviceLauncher)
