@@ -108,6 +108,7 @@ CMAKE = PATH="$(abspath $(BIN)):$$PATH" cmake
 
 # Instrumented. The sanitizer has to be the first library of the process, and python itself does not bring libstdc++,
 # whose throw it intercepts. Each level of the CPU kernels is a program of its own, so each is run, all at once.
+# --capture=sys: what the sanitizer writes as it ends the process would otherwise go down with it.
 CPU_LEVELS = from freqops import _C; all = _C.cpu_levels(); print(*all[: all.index(_C.cpu_level()) + 1])
 ASAN_PRELOAD = $(shell $(CXX) -print-file-name=libasan.so) $(shell $(CXX) -print-file-name=libstdc++.so)
 asan: $(VENV)/.made-models build
@@ -121,7 +122,7 @@ asan: $(VENV)/.made-models build
 	runs=; trap 'kill $$runs' INT TERM; \
 	for level in $$levels; do \
 		FREQOPS_CPU=$$level PYTHONPATH=build/asan LD_PRELOAD="$(ASAN_PRELOAD)" ASAN_OPTIONS=detect_leaks=0 \
-		UBSAN_OPTIONS=print_stacktrace=1 $(BIN)/pytest -q -m sanitizer -p no:cacheprovider \
+		UBSAN_OPTIONS=print_stacktrace=1 $(BIN)/pytest -q -m sanitizer -p no:cacheprovider --capture=sys \
 			> build/asan/$$level.log 2>&1 & runs="$$runs $$!"; \
 	done; \
 	status=0; for run in $$runs; do wait $$run || status=1; done; \

@@ -17,6 +17,7 @@ struct Beyond {
 template <class T>
 struct WholeVector {
   FREQOPS_HOST_DEVICE vector_of<T> load(const T* p) const { return FREQOPS_LEVEL::load(p); }
+  FREQOPS_HOST_DEVICE vector_of<T> load_written(const T* p) const { return FREQOPS_LEVEL::load(p); }
   FREQOPS_HOST_DEVICE void store(T* p, vector_of<T> v) const { FREQOPS_LEVEL::store(p, v); }
 };
 template <class T, bool ReadBeyond, bool WriteBeyond>
@@ -24,6 +25,10 @@ struct LastLanes {
   int64_t count;
   FREQOPS_HOST_DEVICE vector_of<T> load(const T* p) const {
     return ReadBeyond ? FREQOPS_LEVEL::load(p) : load_first(p, count);
+  }
+  // Of the row that is written: what may not be written beyond its end may not be there at all.
+  FREQOPS_HOST_DEVICE vector_of<T> load_written(const T* p) const {
+    return WriteBeyond ? FREQOPS_LEVEL::load(p) : load_first(p, count);
   }
   FREQOPS_HOST_DEVICE void store(T* p, vector_of<T> v) const {
     if constexpr (WriteBeyond) {
@@ -76,7 +81,7 @@ void sum_with_broadcast(const RowSum<T>& sum, const T* const* sources, const T* 
   for (int64_t r = 0; r < repeats; ++r, out += out_step) {
     for_each_vector<T>(n, sum.beyond, [&](int64_t i, auto vector) FREQOPS_INLINED {
       vector_of<T> total{};
-      if constexpr (Accumulate) total = vector.load(out + i);
+      if constexpr (Accumulate) total = vector.load_written(out + i);
 #pragma GCC unroll 8
       for (int j = 0; j < Count; ++j) {
         const vector_of<T> v = vector.load(rows[j] + i);
