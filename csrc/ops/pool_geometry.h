@@ -3,7 +3,6 @@
 #pragma once
 
 #include <algorithm>
-#include <array>
 #include <string>
 #include <vector>
 
@@ -14,11 +13,9 @@
 #include <torch/headeronly/util/Exception.h>
 
 #include "../kernels/blur_pool.h"
+#include "tensors.h"
 
 namespace freqops {
-
-using torch::headeronly::ScalarType;
-using torch::stable::Tensor;
 
 // The numbers that a schema passes on, height before width.
 struct PoolOptions {
@@ -31,18 +28,9 @@ inline constexpr int64_t kLargestPooledPlane = int64_t{1} << 26;
 inline constexpr int64_t kLargestPoolOption = int64_t{1} << 26;  // taps, strides, padding: sums stay far from overflow
 
 inline Element pool_element(const char* op, const char* argument, const Tensor& x) {
-  switch (x.scalar_type()) {
-    case ScalarType::Float:
-      return Element::kFloat;
-    case ScalarType::Double:
-      return Element::kDouble;
-    case ScalarType::Half:
-      return Element::kHalf;
-    case ScalarType::BFloat16:
-      return Element::kBFloat16;
-    default:
-      STD_TORCH_CHECK(false, op, ": ", argument, " must be float32, float64, float16 or bfloat16");
-  }
+  const std::optional<Element> element = element_of(x);
+  STD_TORCH_CHECK(element.has_value(), op, ": ", argument, " must be float32, float64, float16 or bfloat16");
+  return *element;
 }
 
 inline void check_pooled_plane(const char* op, const char* what, int64_t height, int64_t width) {
@@ -64,19 +52,6 @@ inline bool is_channels_last(const Tensor& x) {
     if (x.size(i) != 1 && x.stride(i) != expected[i]) return false;
   }
   return true;
-}
-
-inline Tensor new_strided(const Tensor& like, const std::vector<int64_t>& sizes, const std::vector<int64_t>& strides) {
-  using torch::stable::detail::from;
-  std::array<StableIValue, 7> stack{from(like),
-                                    from(torch::headeronly::IntHeaderOnlyArrayRef(sizes)),
-                                    from(torch::headeronly::IntHeaderOnlyArrayRef(strides)),
-                                    from(std::optional<ScalarType>()),
-                                    from(std::optional<torch::headeronly::Layout>()),
-                                    from(std::optional<torch::stable::Device>()),
-                                    from(std::optional<bool>())};
-  STABLE_TORCH_ERROR_CODE_CHECK(torch_call_dispatcher("aten::new_empty_strided", "", stack.data(), TORCH_ABI_VERSION));
-  return torch::stable::detail::to<Tensor>(stack[0]);
 }
 
 // Sizes and strides of a tensor with x's leading sizes and planes of height x width, contiguous or channels_last.

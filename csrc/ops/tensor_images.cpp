@@ -1,27 +1,11 @@
 #include "tensor_images.h"
 
 #include <algorithm>
-#include <array>
 #include <numeric>
 #include <string>
 
 namespace freqops {
 namespace {
-
-std::optional<Element> element_of(const Tensor& x) {
-  switch (x.scalar_type()) {
-    case ScalarType::Float:
-      return Element::kFloat;
-    case ScalarType::Double:
-      return Element::kDouble;
-    case ScalarType::Half:
-      return Element::kHalf;
-    case ScalarType::BFloat16:
-      return Element::kBFloat16;
-    default:
-      return std::nullopt;
-  }
-}
 
 // The strides of a tensor whose elements fill its memory without gap or overlap; nothing otherwise.
 std::optional<std::vector<int64_t>> dense_strides(const Tensor& x) {
@@ -36,18 +20,6 @@ std::optional<std::vector<int64_t>> dense_strides(const Tensor& x) {
     expected *= x.size(axis);
   }
   return strides;
-}
-
-Tensor empty_strided_like(const Tensor& x, const std::vector<int64_t>& sizes, const std::vector<int64_t>& strides) {
-  std::array<StableIValue, 7> stack{torch::stable::detail::from(x),
-                                    torch::stable::detail::from(torch::headeronly::IntHeaderOnlyArrayRef(sizes)),
-                                    torch::stable::detail::from(torch::headeronly::IntHeaderOnlyArrayRef(strides)),
-                                    torch::stable::detail::from(std::optional<ScalarType>()),
-                                    torch::stable::detail::from(std::optional<torch::headeronly::Layout>()),
-                                    torch::stable::detail::from(std::optional<torch::stable::Device>()),
-                                    torch::stable::detail::from(std::optional<bool>())};
-  STABLE_TORCH_ERROR_CODE_CHECK(torch_call_dispatcher("aten::new_empty_strided", "", stack.data(), TORCH_ABI_VERSION));
-  return torch::stable::detail::to<Tensor>(stack[0]);
 }
 
 constexpr size_t kLargeOutput = size_t{32} << 20;  // glibc maps anything larger anew on every call
@@ -65,7 +37,7 @@ Tensor new_dense(const Tensor& x, int64_t slabs) {
     sizes.insert(sizes.begin(), slabs);
     strides.insert(strides.begin(), std::max<int64_t>(x.numel(), 1));
   }
-  Tensor y = empty_strided_like(x, sizes, strides);
+  Tensor y = new_strided(x, sizes, strides);
   const size_t bytes = y.numel() * y.element_size();
   if (x.is_cpu() && bytes >= kLargeOutput) prefer_huge_pages(y.mutable_data_ptr(), bytes);
   return y;

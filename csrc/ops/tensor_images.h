@@ -12,11 +12,9 @@
 
 #include "../kernels/images.h"
 #include "scratch.h"
+#include "tensors.h"
 
 namespace freqops {
-
-using torch::headeronly::ScalarType;
-using torch::stable::Tensor;
 
 // The axes of an operator: `dims` trailing ones are transformed, the one before them is the channel axis.
 struct Shape {

@@ -9,6 +9,7 @@
 #include <torch/headeronly/core/ScalarType.h>
 #include <torch/headeronly/util/Exception.h>
 
+#include "../tensors.h"
 #include "launch.h"
 
 namespace freqops::cuda {
@@ -55,17 +56,9 @@ inline void check_like(const char* op, const char* argument, const torch::stable
 }
 
 inline Element element_of(const char* op, const torch::stable::Tensor& x) {
-  using torch::headeronly::ScalarType;
-  switch (x.scalar_type()) {
-    case ScalarType::Float:
-      return Element::kFloat;
-    case ScalarType::Half:
-      return Element::kHalf;
-    case ScalarType::BFloat16:
-      return Element::kBFloat16;
-    default:
-      STD_TORCH_CHECK(false, op, ": x must be float32, float16 or bfloat16");
-  }
+  const std::optional<Element> element = freqops::element_of(x);
+  STD_TORCH_CHECK(element && *element != Element::kDouble, op, ": x must be float32, float16 or bfloat16");
+  return *element;
 }
 
 // Scratch of so many bytes.
