@@ -36,7 +36,8 @@ _CUDA_REMARKS = {
 }
 _POOLING_PATHS = {
     "stencil": "taps, window and strides of the fast path: 16-byte accesses, every row read once",
-    "generic": "taps, window or strides beyond the fast path: one thread per output",
+    "tiled": "beyond the stencils (taps, strides, window, padding, float64): a block has a tile",
+    "generic": "beyond tiles (very long taps, or back through a maximum): one thread per output",
 }
 _KEPT_TABLE = "the response's table is kept for calls to come: freqops built the response itself"
 _NEW_TABLE = "the response's table is filled in every call: the response may have changed"

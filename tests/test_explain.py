@@ -163,6 +163,15 @@ def test_cuda_pooling_without_its_library(monkeypatch: pytest.MonkeyPatch) -> No
     assert "not loaded" in found.reasons[0]
 
 
+_FORMS = {
+    "blur_pool": "tiled",
+    "blur_pool_adjoint": "stencil",
+    "max_blur_pool": "stencil",
+    "max_blur_pool_select": "tiled",
+    "max_blur_pool_backward": "generic",
+}
+
+
 def test_cuda_pooling_with_its_library(monkeypatch: pytest.MonkeyPatch) -> None:
     """The library is asked with the numbers of each op in their places."""
     monkeypatch.setattr(_cuda, "HAS_POOLING", True)
@@ -171,7 +180,7 @@ def test_cuda_pooling_with_its_library(monkeypatch: pytest.MonkeyPatch) -> None:
     def path(dtype: torch.dtype, device: torch.device, *numbers: Any) -> str:
         assert device.type == "cuda"
         asked.append((dtype, *numbers))
-        return "generic" if numbers[-1] else "stencil"
+        return _FORMS[numbers[0]]
 
     monkeypatch.setattr(_cuda, "_pooling_path", path)
     ops = torch.ops.freqops
@@ -180,22 +189,24 @@ def test_cuda_pooling_with_its_library(monkeypatch: pytest.MonkeyPatch) -> None:
     blur, window = ([2, 3], [1, 1, 1, 2], "reflect"), ([3, 2], [1, 0])
     y = ops.blur_pool(X, *taps, *blur)
     pooled = ops.max_blur_pool(X, *own, *window, *blur)
+    rest = ((1, 1), (0, 0), *blur)
     for op, arguments, expected in (
-        (ops.blur_pool, (X, *taps, *blur), (3, 4, 1, 1, [2, 3], False, False)),
-        (
-            ops.blur_pool_adjoint,
-            (y, *taps, [32, 20], *blur),
-            (3, 4, 1, 1, [2, 3], False, True),
-        ),
+        (ops.blur_pool, (X, *taps, *blur), (False, [3, 4], False, *rest)),
+        (ops.blur_pool_adjoint, (y, *taps, [32, 20], *blur), (False, [3, 4], False, *rest)),
         (
             ops.max_blur_pool,
             (X.half(), *own, *window, *blur),
-            (3, 4, 3, 2, [2, 3], True, False),
+            (False, [3, 4], True, *window, *blur),
+        ),
+        (
+            ops.max_blur_pool_select,
+            (X, X, *own, *window, *blur),
+            (False, [3, 4], True, *window, *blur),
         ),
         (
             ops.max_blur_pool_backward,
             (X, pooled, *own, *window, *blur),
-            (3, 4, 3, 2, [2, 3], True, True),
+            (False, [3, 4], True, *window, *blur),
         ),
     ):
         with FakeTensorMode():
@@ -206,9 +217,9 @@ def test_cuda_pooling_with_its_library(monkeypatch: pytest.MonkeyPatch) -> None:
                 for value in arguments
             ]
         found = freqops.explain(op, *there)
-        form = "generic" if expected[-1] else "stencil"
-        assert found.kernel == f"fused CUDA kernel, {form} path"
-        assert asked[-1] == (arguments[0].dtype, *expected)
+        name = op.default._schema.name.removeprefix("freqops::")
+        assert found.kernel == f"fused CUDA kernel, {_FORMS[name]} path"
+        assert asked[-1] == (arguments[0].dtype, name, list(X.shape), *expected)
 
 
 @pytest.mark.usefixtures("_library")

@@ -37,6 +37,8 @@ FREQOPS_HOST_DEVICE Int source_index(Int i, std::type_identity_t<Int> n, Padding
   }
 }
 
+enum class PoolMap { kBlur, kBlurAdjoint, kMaxBlur, kMaxBlurSelect, kMaxBlurBackward };
+
 // One axis of the blur. `size` samples (of the map that is blurred) become `outputs`; before may be negative (a crop).
 struct BlurAxis {
   int64_t size, outputs;

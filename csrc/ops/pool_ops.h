@@ -13,8 +13,6 @@
 
 namespace freqops {
 
-enum class PoolMap { kBlur, kBlurAdjoint, kMaxBlur, kMaxBlurSelect, kMaxBlurBackward };
-
 template <class Device>
 struct PoolOps {
   using Numbers = std::vector<int64_t>;

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import functools
+import math
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -305,17 +306,28 @@ def pooling_path(name: str, arguments: Sequence[Any], device: torch.device) -> s
     if name in ("max_blur_pool_select", "max_blur_pool_backward"):
         rest = rest[1:]
     taps_h, taps_w, *rest = rest
-    window = rest[0] if name.startswith("max_") else (1, 1)
-    stride = rest[2 if name.startswith("max_") else int(name == "blur_pool_adjoint")]
+    size, window, max_padding = x.shape[-2:], (1, 1), (0, 0)
+    if name == "blur_pool_adjoint":
+        size, *rest = rest
+    elif name != "blur_pool":
+        window, max_padding, *rest = rest
+    channels = x.shape[-3] if x.dim() > 2 else 1
+    channels_last = (
+        x.dim() == 4
+        and not x.is_contiguous()
+        and x.is_contiguous(memory_format=torch.channels_last)
+    )
     return _pooling_path(
         x.dtype,
         device,
-        taps_h.shape[-1],
-        taps_w.shape[-1],
-        *window,
-        stride,
+        name,
+        [math.prod(x.shape[:-3]), channels, *size],
+        channels_last,
+        [taps_h.shape[-1], taps_w.shape[-1]],
         taps_h.dim() > 1,
-        name in ("blur_pool_adjoint", "max_blur_pool_backward"),
+        window,
+        max_padding,
+        *rest,
     )
 
 

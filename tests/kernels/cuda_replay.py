@@ -80,6 +80,13 @@ def device(
         library().freqops_replay_set_options(0, H200_SHARED_BYTES, 1)
 
 
+def last_launch() -> tuple[int, int]:
+    """Threads of a block and bytes of shared memory of the program that ran last."""
+    threads, shared_bytes = ctypes.c_int(), ctypes.c_int()
+    library().freqops_replay_last_launch(ctypes.byref(threads), ctypes.byref(shared_bytes))
+    return threads.value, shared_bytes.value
+
+
 def takes(form: str, height: int, width: int) -> bool:
     answer: bool = ops().fft_filter_form_takes(form, height, width)
     return answer

@@ -77,6 +77,7 @@ OTHERS = {
     "MixSpectra": (80, 0),
     "BlurStencil": (128, 0),
     "BlurGeneric": (64, 0),
+    "BlurTile": (80, 0),  # 3 or 4 blocks of 256 threads are resident
     "MaxBlurPoolBackward": (224, 0),  # 5 to 2 blocks of 128 threads are resident
     "MaxBlurPoolGather": (64, 0),
     "PositionTableFill": (64, 0),

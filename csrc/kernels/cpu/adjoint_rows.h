@@ -2,6 +2,7 @@
 #pragma once
 
 #include "map_rows.h"
+#include "narrow_rows.h"
 #include "pool_task.h"
 #include "sum_rows.h"
 
@@ -89,9 +90,12 @@ class AdjointRows {
         taps_w_(blur.taps_w, blur.w.taps, blur.per_channel, blur.y.channels, interleaved, arena),
         readers_h_(blur.h, most_rows, arena),
         readers_w_(blur.w, interleaved ? blur.w.size : 0, interleaved ? arena : nothing_) {
-    interleaved ? take_interleaved(step, arena) : take_planar(arena);
     const int64_t row = pitch_for<T>(blur.w.outputs * step);
-    staged_ = RowRing<T>(divide_up(block_ + blur.h.taps, blur.h.stride) + 1, row, arena);
+    const bool rows_at_hand = has_rows_of<T>(blur.y, 1) || blur.h.outputs * row * int64_t{sizeof(T)} <= kKeptBytes;
+    is_narrow_ = !interleaved && rows_at_hand && NarrowSpread<T>::fits(blur);
+    interleaved ? take_interleaved(step, arena) : is_narrow_ ? take_narrow(arena) : take_planar(arena);
+    const int64_t staged = is_narrow_ ? blur.h.outputs : divide_up(block_ + blur.h.taps, blur.h.stride) + 1;
+    staged_ = RowRing<T>(is_narrow_ && has_rows_of<T>(blur.y, 1) ? 0 : staged, row, arena);
     apart_ = RowRing<T>(kRowsAtOnce, row, arena);
   }
 
@@ -115,11 +119,17 @@ class AdjointRows {
 
   // Rows [i, i + count) of the result, up to a block of them, pitch() apart: [columns][step].
   const T* rows(int64_t i, int64_t count) {
-    return interleaved_ ? spread_interleaved(i, count) : spread_planar(i, count);
+    return interleaved_ ? spread_interleaved(i, count) : is_narrow_ ? spread_narrow(i, count) : spread_planar(i, count);
+  }
+  // The same elsewhere, where that is no detour: false, with nothing written, else. `exact`: to the end of a row only, and
+  // not to that of its last vector.
+  bool write_rows(Span rows, T* out, int64_t out_step, bool exact) {
+    if (is_narrow_) spread_narrow_into(rows, out, out_step, exact);
+    return is_narrow_;
   }
 
  private:
-  static constexpr int64_t kBlockElements = 2048, kMostBlockRows = 16;
+  static constexpr int64_t kBlockElements = 2048, kMostBlockRows = 16, kKeptBytes = 32 << 10;
 
   // --- along the height ---------------------------------------------------------------------------------------------
 
@@ -191,6 +201,37 @@ class AdjointRows {
     // Beyond the outputs of a planar row stand zeros that have to stay.
     if (taps_h_.in_lanes()) return {out, step_, outputs_.size(), step_, step_, {false, false}, true};
     return {out, outputs_.size() * step_, rows, out_step, rows_step, {!direct_, interleaved_}};
+  }
+
+  // --- planes that fit registers row by row --------------------------------------------------------------------------
+
+  void take_narrow(Arena<T>& arena) {
+    outputs_ = {0, blur_.w.outputs};
+    spread_ = NarrowSpread<T>(blur_, arena);
+    pitch_ = spread_.pitch();
+    block_ = std::clamp<int64_t>(kBlockElements / pitch_, 1, blur_.h.size);
+    padded_ = arena.take(block_ * pitch_);
+  }
+
+  const T* spread_narrow(int64_t i, int64_t count) {
+    spread_narrow_into({i, i + count}, padded_, pitch_, false);
+    return padded_;
+  }
+
+  void spread_narrow_into(Span rows, T* out, int64_t pitch, bool exact) {
+    if (!direct_) stage({0, blur_.h.outputs});
+    const T* first = direct_ ? row_in<T>(blur_.y, item_, 0, 0) : staged_.at(0);
+    const T* taps = taps_h_.at(item_.c, 0);
+    const int64_t y_pitch = direct_ ? blur_.y.row_stride : staged_.pitch(), n = outputs_.size();
+    const Readers readers = readers_h_;
+    const auto sum_of = [=](int64_t row) FREQOPS_INLINED {
+      vector_of<T> sums{};
+      for (int64_t p = readers.first(row); p < readers.first(row + 1); ++p) {
+        sums += taps[readers.tap(p)] * load_first(first + readers.output(p) * y_pitch, n);
+      }
+      return sums;
+    };
+    spread_.run(rows, sum_of, out, pitch, exact);
   }
 
   // --- planes that lie apart ----------------------------------------------------------------------------------------
@@ -305,7 +346,8 @@ class AdjointRows {
   }
 
   const BlurPool& blur_;
-  bool interleaved_, direct_ = false;
+  bool interleaved_, is_narrow_ = false, direct_ = false;
+  NarrowSpread<T> spread_;
   Arena<T> nothing_{nullptr};
   Taps<T> taps_h_, taps_w_;
   Readers readers_h_, readers_w_;

@@ -4,6 +4,7 @@
 
 #include "dispatch.h"
 #include "map_rows.h"
+#include "narrow_rows.h"
 #include "sum_rows.h"
 
 namespace freqops::cpu::FREQOPS_LEVEL {
@@ -25,9 +26,10 @@ class BlurForward {
         map_(op, (std::min(block_, op.blur.h.outputs) - 1) * op.blur.h.stride + op.blur.h.taps, op.blur.w.size,
              tiling_.step(), tiling_.row_chunks() == 1, arena_) {
     source_w_ = arena_.template take_as<int32_t>(positions_);
-    interleaved_ ? take_interleaved() : take_planar();
+    is_narrow_ = !interleaved_ && map_.at_hand() && NarrowBlur<T>::fits(op.blur.h, op.blur.w);
+    interleaved_ ? take_interleaved() : is_narrow_ ? take_narrow() : take_planar();
     const bool whole = tiling_.row_chunks() == 1 && tiling_.column_tiles() == 1;
-    if (whole && !interleaved_ && !op.blur.per_channel) planes_at_once_ = block_ / op.blur.h.outputs;
+    if (whole && !interleaved_ && !is_narrow_ && !op.blur.per_channel) planes_at_once_ = block_ / op.blur.h.outputs;
   }
   size_t scratch_bytes() const { return arena_.bytes(); }
   static int64_t items(const MaxBlurPool& op) { return tiling_of(op).items(); }
@@ -35,6 +37,7 @@ class BlurForward {
   // Does item `index`, or with it as many of the `most` from there on as fit a block of rows; says how many.
   int64_t run_items(int64_t index, int64_t most) {
     enter(index);
+    if (is_narrow_) return run_narrow();
     if (planes_at_once_ > 1) return run_planes(index, std::min(most, planes_at_once_));
     for (int64_t o = item_.rows.begin; o < item_.rows.end; o += block_) {
       const int64_t count = std::min(block_, item_.rows.end - o);
@@ -49,9 +52,12 @@ class BlurForward {
   static PoolTiling tiling_of(const MaxBlurPool& op) { return {op.blur.y, op.blur.h.stride, op.blur.w.stride, true}; }
 
   void enter(int64_t index) {
-    item_ = tiling_.item(index);
+    if (index != next_ || !tiling_.advance(item_)) {
+      item_ = tiling_.item(index);
+      if (part_ != tiling_.part_of(index)) enter_part(tiling_.part_of(index));
+    }
+    next_ = index + 1;
     step_ = tiling_.channels_of(item_);
-    if (part_ != tiling_.part_of(index)) enter_part(tiling_.part_of(index));
     map_.enter(item_, columns_, step_);
   }
 
@@ -139,14 +145,15 @@ class BlurForward {
 
   // Small planes follow each other in scratch as in memory, and are summed along the width together.
   int64_t run_planes(int64_t index, int64_t count) {
-    const PoolItem first = item_;
+    PoolItem first = item_;
     const int64_t rows = item_.rows.size();
     for (int64_t p = 0; p < count; ++p) {
       if (p > 0) enter(index + p);
       blur_height(0, rows, padded_ + p * rows * pitch_ + columns_.begin - first_held(), pitch_);
     }
-    item_ = first;
+    std::swap(item_, first);
     blur_width(0, rows * count);
+    item_ = first;
     return count;
   }
 
@@ -204,6 +211,23 @@ class BlurForward {
     return phases_;
   }
 
+  // --- planes that fit registers row by row ------------------------------------------------------------------------
+
+  void take_narrow() {
+    narrow_blur_ = NarrowBlur<T>(op_.blur.h, op_.blur.w, arena_);
+    narrow_ = has_rows_of<T>(op_.blur.y, 1) ? nullptr : arena_.take(tiling_.most_rows() * tiling_.most_columns());
+  }
+  int64_t run_narrow() {
+    const Images& y = op_.blur.y;
+    const RowRun<T> map = map_.rows({0, op_.blur.h.size});
+    const int64_t n = item_.columns.size();
+    T* out = narrow_ ? narrow_ : const_cast<T*>(row_in<T>(y, item_, item_.rows.begin, 0));
+    narrow_blur_.run(map.first, map.pitch, !map_.direct(), item_.rows, taps_h_.at(item_.c, 0), taps_w_.at(item_.c, 0),
+                     out, narrow_ ? n : y.row_stride);
+    if (narrow_) unstage_rows(y, item_, item_.rows, item_.columns, 1, narrow_, n);
+    return 1;
+  }
+
   // --- channels_last: sums along the width are sums of pixels -----------------------------------------------------
 
   void take_interleaved() {
@@ -248,9 +272,11 @@ class BlurForward {
   int32_t* source_w_;  // -1: a zero
   T *padded_, *phases_ = nullptr, *narrow_;
   int64_t phase_step_ = 0, planes_at_once_ = 1;
+  bool is_narrow_ = false;
+  NarrowBlur<T> narrow_blur_;
 
   PoolItem item_{};
-  int64_t step_ = 1, part_ = -1;
+  int64_t step_ = 1, part_ = -1, next_ = -1;
   int64_t first_ = 0;  // the position that the first tap of the first column reads
   Span columns_{0, 0}, unpadded_{0, 0};
   int64_t padding_before_ = 0, padding_after_ = 0;

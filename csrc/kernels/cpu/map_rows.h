@@ -2,169 +2,11 @@
 // widened, of the maximum, or of another image's values where x has its maximum.
 #pragma once
 
-#include <limits>
-
 #include "pool_task.h"
-#include "sum_rows.h"
+#include "row_ring.h"
+#include "window_rows.h"
 
 namespace freqops::cpu::FREQOPS_LEVEL {
-
-// A window of the maximum over rows of T, moved down `repeats` times; `rows` are its rows inside the plane.
-template <class T>
-struct Window {
-  const T* const* rows;
-  int first_row, count;  // the first of these rows is number first_row of the window
-  int columns;
-  int64_t step;  // from one column to the next
-  int64_t repeats, rows_step;
-  bool in_place;  // rows of the tensor
-  Beyond beyond() const { return {!in_place, true}; }
-};
-
-// The elements of a window at one place, by their number: from pointers in registers for the common shapes, whose loops
-// over the elements the compiler unrolls, else from the table.
-template <class T, int Rows, int Columns>
-class FixedElements {
- public:
-  explicit FixedElements(const Window<T>& window) : step_(window.step), rows_step_(window.rows_step) {
-    for (int r = 0; r < Rows; ++r) rows_[r] = window.rows[r];
-  }
-  static constexpr int count() { return Rows * Columns; }
-  FREQOPS_HOST_DEVICE const T* operator[](int d) const { return rows_[d / Columns] + (d % Columns) * step_; }
-  FREQOPS_HOST_DEVICE void move_down() {
-    for (int r = 0; r < Rows; ++r) rows_[r] += rows_step_;
-  }
-
- private:
-  const T* rows_[Rows];
-  int64_t step_, rows_step_;
-};
-template <class T>
-class AnyElements {
- public:
-  explicit AnyElements(const Window<T>& window) : window_(window) {}
-  int count() const { return window_.count * window_.columns; }
-  const T* operator[](int d) const {
-    return window_.rows[d / window_.columns] + below_ + (d % window_.columns) * window_.step;
-  }
-  void move_down() { below_ += window_.rows_step; }
-
- private:
-  const Window<T>& window_;
-  int64_t below_ = 0;
-};
-template <class T, class F>
-FREQOPS_HOST_DEVICE void with_elements(const Window<T>& window, F&& f) {
-  if (window.count == 2 && window.columns == 2) return f(FixedElements<T, 2, 2>(window));
-  if (window.count == 3 && window.columns == 3) return f(FixedElements<T, 3, 3>(window));
-  f(AnyElements<T>(window));
-}
-
-// Rows of `out` are n elements, pitch apart.
-template <class T>
-void max_rows(const Window<T>& window, int64_t n, T* out, int64_t pitch) {
-  with_elements(window, [&](auto elements) FREQOPS_INLINED {
-    for (int64_t r = 0; r < window.repeats; ++r, out += pitch, elements.move_down()) {
-      for_each_vector<T>(n, window.beyond(), [&](int64_t i, auto vector) FREQOPS_INLINED {
-        vector_of<T> best = vector.load(elements[0] + i);
-        for (int d = 1; d < elements.count(); ++d) best = maximum<T>(best, vector.load(elements[d] + i));
-        vector.store(out + i, best);
-      });
-    }
-  });
-}
-
-// Which element of its window is the maximum, counted row-major from the window's corner: the first, or the last NaN.
-template <class T>
-void argmax_rows(const Window<T>& window, int64_t n, T* out, int64_t pitch) {
-  with_elements(window, [&](auto elements) FREQOPS_INLINED {
-    const int first = window.first_row * window.columns;
-    for (int64_t r = 0; r < window.repeats; ++r, out += pitch, elements.move_down()) {
-      for_each_vector<T>(n, window.beyond(), [&](int64_t i, auto vector) FREQOPS_INLINED {
-        vector_of<T> best = vector.load(elements[0] + i), code = vector_of<T>{} + T(first);
-        for (int d = 1; d < elements.count(); ++d) {
-          const vector_of<T> v = vector.load(elements[d] + i);
-          const auto better = (v > best) | (v != v);
-          best = better ? v : best;
-          code = better ? vector_of<T>{} + T(first + d) : code;
-        }
-        vector.store(out + i, code);
-      });
-    }
-  });
-}
-
-// The same for one window whose first `skipped` columns are outside the plane: -inf there is no candidate.
-template <class T>
-T argmax_at(const Window<T>& window, int64_t at, int64_t skipped) {
-  T best = -std::numeric_limits<T>::infinity();
-  int64_t code = -1;
-  for (int r = 0; r < window.count; ++r) {
-    for (int64_t c = skipped; c < window.columns; ++c) {
-      const T v = window.rows[r][c * window.step + at];
-      if (code < 0 || v > best || v != v) {
-        best = v;
-        code = (window.first_row + r) * window.columns + c;
-      }
-    }
-  }
-  return T(code);
-}
-
-// The values that stand where the codes say, for one row of windows.
-template <class T>
-void select_row(const Window<T>& window, const T* codes, int64_t n, T* out) {
-  const AnyElements<T> elements(window);
-  const int first = window.first_row * window.columns;
-  for_each_vector<T>(n, window.beyond(), [&](int64_t i, auto vector) FREQOPS_INLINED {
-    const vector_of<T> code = vector.load(codes + i);
-    vector_of<T> selected{};
-    for (int d = 0; d < elements.count(); ++d) {
-      selected = code == vector_of<T>{} + T(first + d) ? vector.load(elements[d] + i) : selected;
-    }
-    vector.store(out + i, selected);
-  });
-}
-
-// The last rows of a plane that were made, each in the slot of its number modulo a power of two.
-template <class T>
-class RowRing {
- public:
-  RowRing() = default;
-  RowRing(int64_t rows, int64_t pitch, Arena<T>& arena)
-      : pitch_(pitch), slots_(power_of_two_from(rows)), rows_(arena.take(slots_ * pitch)) {}
-
-  int64_t pitch() const { return pitch_; }
-  int64_t slots() const { return slots_; }
-  void clear() { held_ = {0, 0}; }
-  bool holds(int64_t row) const { return row >= held_.begin && row < held_.end; }
-  T* at(int64_t row) const { return rows_ + (row & (slots_ - 1)) * pitch_; }
-  // How many rows from this one on lie in memory one after the other.
-  int64_t together(int64_t row) const { return slots_ - (row & (slots_ - 1)); }
-
-  // Makes what is missing of these rows, which fit the ring: make(first, count, out), count rows at a time.
-  template <class Make>
-  void ensure(Span rows, Make&& make) {
-    if (rows.begin < held_.begin || rows.begin > held_.end) held_ = {rows.begin, rows.begin};
-    while (held_.end < rows.end) {
-      const int64_t count = std::min(rows.end - held_.end, together(held_.end));
-      make(held_.end, count, at(held_.end));
-      held_.end += count;
-    }
-    held_.begin = std::max(held_.begin, held_.end - slots_);
-  }
-
- private:
-  int64_t pitch_ = 0, slots_ = 0;
-  T* rows_ = nullptr;
-  Span held_{0, 0};
-};
-
-// Rows of scratch are this far apart, for n elements.
-template <class T>
-inline int64_t pitch_for(int64_t n) {
-  return round_up(n, kLanes<T>);
-}
 
 // Rows of an image as windows of the maximum read them: in place where that is possible, else with `outside` beside the
 // plane in scratch.
@@ -250,13 +92,14 @@ class Maxima {
   }
 
   void maxima(int64_t i, int64_t count, T* out, int64_t pitch) {
-    for_each_run(i, count,
-                 [&](const Window<T>& windows, int64_t at) { max_rows(windows, length(), out + at * pitch, pitch); });
+    for_each_run(i, count, [&](const Window<T>& windows, int64_t at) {
+      find_rows<Maximum<T>>(windows, length(), out + at * pitch, pitch);
+    });
   }
 
   void argmaxima(int64_t i, int64_t count, T* out, int64_t pitch) {
     for_each_run(i, count, [&](const Window<T>& windows, int64_t at) {
-      argmax_rows(windows, length(), out + at * pitch, pitch);
+      find_rows<Argmax<T>>(windows, length(), out + at * pitch, pitch);
       correct_beside(windows, out + at * pitch, pitch);
     });
   }
@@ -331,6 +174,8 @@ class MapRows {
     if (keeps_all_) ensure({0, op_.blur.h.size});
   }
 
+  // True where any rows may be asked for, and stay.
+  bool at_hand() const { return keeps_all_ || (!maxima_.there() && has_rows_of<T>(image(), 1)); }
   // True where rows are those of the tensor.
   bool direct() const { return direct_; }
 

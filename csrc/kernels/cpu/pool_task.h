@@ -68,11 +68,18 @@ class PoolTiling {
     item.columns = {tile * columns_, std::min(written_.width, (tile + 1) * columns_)};
     return item;
   }
+  // The item after this one, if that is of the same part: small planes would feel the divisions above.
+  bool advance(PoolItem& item) const {
+    item.c += step_;
+    if (item.c < written_.channels) return true;
+    item.c = 0;
+    return ++item.n < written_.batch;
+  }
   int64_t channels_of(const PoolItem& item) const { return std::min(step_, written_.channels - item.c); }
 
  private:
   static constexpr int64_t kMostChannels = 512, kChannelBlock = 256;
-  static constexpr int64_t kTileElements = 8192, kItemElements = 1 << 17;
+  static constexpr int64_t kTileElements = 4096, kItemElements = 1 << 17;
   Images written_;
   int64_t step_, groups_, columns_, column_tiles_, rows_, row_chunks_;
 };
@@ -111,7 +118,7 @@ void stage_rows(const Images& images, const PoolItem& item, Span rows, Span colu
       fill(out, before, outside);
       T* target = out + before;
       for (int64_t s = 0; s < runs; ++s, source += images.column_stride, target += run) {
-        for (int64_t i = 0; i < run; ++i) target[i] = widen(source[i]);
+        run == 1 ? void(*target = widen(*source)) : widen_row(source, run, target);
       }
       fill(target, after, outside);
     }
@@ -130,7 +137,7 @@ void unstage_rows(const Images& images, const PoolItem& item, Span rows, Span co
       To* target = const_cast<To*>(row_in<To>(images, item, r, columns.begin));
       const T* source = in;
       for (int64_t s = 0; s < runs; ++s, target += images.column_stride, source += run) {
-        for (int64_t i = 0; i < run; ++i) target[i] = narrow<To>(source[i]);
+        run == 1 ? void(*target = narrow<To>(*source)) : narrow_row(source, run, target);
       }
     }
   });

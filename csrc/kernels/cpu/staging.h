@@ -23,6 +23,94 @@ inline To narrow(T v) {
   }
 }
 
+// --- rows of half types, a vector at a time -------------------------------------------------------------------------
+
+typedef uint16_t HalfLanes __attribute__((vector_size(FREQOPS_VECTOR_BYTES / 2)));
+typedef uint32_t BitLanes __attribute__((vector_size(FREQOPS_VECTOR_BYTES)));
+
+FREQOPS_HOST_DEVICE FloatVector widen_lanes(HalfLanes bits, BFloat16*) {
+  return reinterpret_cast<FloatVector>(__builtin_convertvector(bits, BitLanes) << 16);
+}
+FREQOPS_HOST_DEVICE HalfLanes narrow_lanes(FloatVector v, BFloat16*) {
+  const BitLanes bits = reinterpret_cast<BitLanes>(v);
+  const BitLanes rounded = (bits + 0x7fffu + ((bits >> 16) & 1u)) >> 16;
+  const BitLanes nan = BitLanes{} + 0x7fc0u;
+  return __builtin_convertvector((bits & 0x7fffffffu) > 0x7f800000u ? nan : rounded, HalfLanes);
+}
+FREQOPS_HOST_DEVICE FloatVector widen_lanes(HalfLanes bits, Half*) {
+#if defined(__AVX512F__)
+  return (FloatVector)_mm512_maskz_cvtph_ps(0xffff, (__m256i)bits);
+#elif defined(__F16C__)
+  return (FloatVector)_mm256_cvtph_ps((__m128i)bits);
+#else
+  FloatVector v;
+  for (int i = 0; i < kLanes<float>; ++i) v[i] = widen(Half{bits[i]});
+  return v;
+#endif
+}
+FREQOPS_HOST_DEVICE HalfLanes narrow_lanes(FloatVector v, Half*) {
+#if defined(__AVX512F__)
+  return (HalfLanes)_mm512_maskz_cvtps_ph(0xffff, (__m512)v, _MM_FROUND_TO_NEAREST_INT);
+#elif defined(__F16C__)
+  return (HalfLanes)_mm256_cvtps_ph((__m256)v, _MM_FROUND_TO_NEAREST_INT);
+#else
+  HalfLanes bits;
+  for (int i = 0; i < kLanes<float>; ++i) bits[i] = round_to_half(v[i]).bits;
+  return bits;
+#endif
+}
+
+// The first `count` elements, 1 to kLanes: see load_first.
+FREQOPS_HOST_DEVICE HalfLanes load_first_halves(const void* p, int64_t count) {
+#if defined(__AVX512BW__) && defined(__AVX512VL__)
+  return (HalfLanes)_mm256_maskz_loadu_epi16(static_cast<__mmask16>(_bzhi_u32(0xffffu, count)), p);
+#else
+  HalfLanes bits{};
+  std::memcpy(&bits, p, count * sizeof(uint16_t));
+  return bits;
+#endif
+}
+FREQOPS_HOST_DEVICE void store_first_halves(void* p, int64_t count, HalfLanes bits) {
+#if defined(__AVX512BW__) && defined(__AVX512VL__)
+  _mm256_mask_storeu_epi16(p, static_cast<__mmask16>(_bzhi_u32(0xffffu, count)), (__m256i)bits);
+#else
+  std::memcpy(p, &bits, count * sizeof(uint16_t));
+#endif
+}
+
+// A row of n elements, to or from the type that is computed in.
+template <class From, class T>
+void widen_row(const From* in, int64_t n, T* out) {
+  if constexpr (std::is_same_v<From, T>) {
+    std::memcpy(out, in, n * sizeof(T));
+  } else {
+    constexpr int64_t kStep = kLanes<float>;
+    From* const type = nullptr;
+    int64_t i = 0;
+    for (; i + kStep <= n; i += kStep) {
+      HalfLanes bits;
+      std::memcpy(&bits, in + i, sizeof bits);
+      store<float>(out + i, widen_lanes(bits, type));
+    }
+    if (i < n) store_first<float>(out + i, n - i, widen_lanes(load_first_halves(in + i, n - i), type));
+  }
+}
+template <class To, class T>
+void narrow_row(const T* in, int64_t n, To* out) {
+  if constexpr (std::is_same_v<To, T>) {
+    std::memcpy(out, in, n * sizeof(T));
+  } else {
+    constexpr int64_t kStep = kLanes<float>;
+    To* const type = nullptr;
+    int64_t i = 0;
+    for (; i + kStep <= n; i += kStep) {
+      const HalfLanes bits = narrow_lanes(load<float>(in + i), type);
+      std::memcpy(out + i, &bits, sizeof bits);
+    }
+    if (i < n) store_first_halves(out + i, n - i, narrow_lanes(load_first<float>(in + i, n - i), type));
+  }
+}
+
 // Calls visit with a typed null pointer for the element type, if it can be computed in T.
 template <class T, class Visit>
 void visit_element(Element element, Visit&& visit) {
@@ -65,7 +153,7 @@ void gather_plane(const Images& images, int64_t n, int64_t c, T* plane, int64_t 
       const From* row = source + h * images.row_stride;
       T* out = plane + h * stride;
       if (images.column_stride == 1) {
-        for (int64_t w = 0; w < images.width; ++w) out[w] = widen(row[w]);
+        widen_row(row, images.width, out);
       } else {
         for (int64_t w = 0; w < images.width; ++w) out[w] = widen(row[w * images.column_stride]);
       }
@@ -83,7 +171,7 @@ void scatter_plane(const Images& images, int64_t offset, const T* plane, int64_t
       To* row = target + h * images.row_stride;
       const T* in = plane + h * stride;
       if (images.column_stride == 1) {
-        for (int64_t w = 0; w < images.width; ++w) row[w] = narrow<To>(in[w]);
+        narrow_row(in, images.width, row);
       } else {
         for (int64_t w = 0; w < images.width; ++w) row[w * images.column_stride] = narrow<To>(in[w]);
       }

@@ -2,21 +2,11 @@
 #pragma once
 
 #include "blur_pool_generic.cuh"
+#include "blur_pool_path.h"
 #include "blur_pool_stencil.h"
+#include "blur_pool_tile.cuh"
 
 namespace freqops::cuda {
-
-inline bool is_stencil_problem(const MaxBlurPool& problem) {
-  const BlurPool& blur = problem.blur;
-  return is_stencil_kind({.element = blur.x.element,
-                          .taps_h = blur.h.taps,
-                          .taps_w = blur.w.taps,
-                          .window_h = problem.max_h.window,
-                          .window_w = problem.max_w.window,
-                          .stride_h = blur.h.stride,
-                          .stride_w = blur.w.stride,
-                          .per_channel = blur.per_channel});
-}
 
 // Calls f with a value of the type of elements.
 template <class F>
@@ -33,15 +23,17 @@ int visit_element(Element element, F&& f) {
   }
 }
 
-template <Blurred From, class Launcher>
+template <PoolMap Map, class Launcher>
 int run_blur(const Launcher& launcher, const MaxBlurPool& problem) {
   return visit_element(problem.blur.x.element, [&](auto element) {
     using T = decltype(element);
-    if constexpr (From != Blurred::kSelected && !std::is_same_v<T, double>) {
-      int error = 0;
-      if (is_stencil_problem(problem) && run_blur_stencil<Launcher, T>(launcher, problem, error)) return error;
+    TilePlan plan(problem, Map, sizeof(value_of<T>));
+    const PoolPath path = choose_path(Map, problem, launcher.multiprocessors(), plan);
+    if constexpr (Map != PoolMap::kMaxBlurSelect && !std::is_same_v<T, double>) {
+      if (path == PoolPath::kStencil) return run_blur_stencil<Launcher, T>(launcher, problem);
     }
-    return run_blur_generic<Launcher, T, From>(launcher, problem);
+    if (path == PoolPath::kTiled) return run_blur_tiled<Launcher, T, Map>(launcher, plan);
+    return run_blur_generic<Launcher, T>(launcher, problem, Map);
   });
 }
 
@@ -52,12 +44,12 @@ int run_blur(const Launcher& launcher, const MaxBlurPool& problem) {
   namespace freqops::cuda {                                                              \
   int blur_pool(const BlurPool& problem, void* stream) {                                 \
     const MaxBlurPool plain{.blur = problem, .max_h = {1, 0}, .max_w = {1, 0}, .v = {}}; \
-    return run_blur<Blurred::kImage>(Launcher(stream), plain);                           \
+    return run_blur<PoolMap::kBlur>(Launcher(stream), plain);                            \
   }                                                                                      \
   int max_blur_pool(const MaxBlurPool& problem, void* stream) {                          \
-    return run_blur<Blurred::kMaxima>(Launcher(stream), problem);                        \
+    return run_blur<PoolMap::kMaxBlur>(Launcher(stream), problem);                       \
   }                                                                                      \
   int max_blur_pool_select(const MaxBlurPool& problem, void* stream) {                   \
-    return run_blur<Blurred::kSelected>(Launcher(stream), problem);                      \
+    return run_blur<PoolMap::kMaxBlurSelect>(Launcher(stream), problem);                 \
   }                                                                                      \
   }

@@ -28,8 +28,6 @@ struct StencilArguments {
   int store_bytes;  // NCHW: what the outputs of every thread are aligned to
 };
 
-FREQOPS_HOST_DEVICE int clamped(int i, int size) { return i < 0 ? 0 : i < size ? i : size - 1; }
-
 template <int Taps>
 FREQOPS_HOST_DEVICE void load_taps(const float* from, float (&taps)[Taps]) {
   static_for<Taps>([&](auto i) { taps[i] = load_element(from + i); });

@@ -1,23 +1,22 @@
-// The generic form of the forward maps: any taps, strides, windows and layouts, in float64 too. A thread
-// has one output and reads all that it sees.
+// The generic form of the forward maps, for taps so long that no tile of what they see fits shared memory. A thread has
+// one output and reads all that it sees.
 #pragma once
 
 #include "blur_pool.h"
 #include "stencil.cuh"
+#include "window_maximum.h"
 
 namespace freqops::cuda {
 
-// What is blurred: x, the maxima of x, or what a second image has where these are.
-enum class Blurred { kImage, kMaxima, kSelected };
-
 struct GenericArguments {
+  PoolMap map;
   MaxBlurPool problem;
   StencilAxis h, w;
   int64_t outputs;
   bool channels_inside;  // neighbouring threads have neighbouring channels
 };
 
-template <class T, Blurred From>
+template <class T>
 struct BlurGeneric {
   static constexpr int kThreads = 256, kBlocksPerSm = 4, kSharedBytes = 0, kClusterBlocks = 1;
   using Arguments = GenericArguments;
@@ -59,7 +58,7 @@ struct BlurGeneric {
       FREQOPS_ONE_TURN
       for (int i = 0; i < blur.w.taps; ++i) {
         const int c = arguments.w.source(column * arguments.w.stride - arguments.w.before + i);
-        if (c >= 0) along += load_element(taps_w + i) * value(arguments.problem, first, second, r, c);
+        if (c >= 0) along += load_element(taps_w + i) * value(arguments, first, second, r, c);
       }
       sum += load_element(taps_h + j) * along;
     }
@@ -73,23 +72,24 @@ struct BlurGeneric {
     const T* data = static_cast<const T*>(images.data) + offset;
     return to_float(load_element(data + row * images.row_stride + column * images.column_stride));
   }
-  static FREQOPS_HOST_DEVICE Value value(const MaxBlurPool& problem, int64_t first, int64_t second, int row,
+  static FREQOPS_HOST_DEVICE Value value(const Arguments& arguments, int64_t first, int64_t second, int row,
                                          int column) {
+    const MaxBlurPool& problem = arguments.problem;
     const Images& x = problem.blur.x;
-    if constexpr (From == Blurred::kImage) return element(x, first, row, column);
+    if (arguments.map == PoolMap::kBlur) return element(x, first, row, column);
     const Extent rows(row, problem.max_h, x.height), columns(column, problem.max_w, x.width);
     Value best = to_float(lowest<T>());
     int best_row = rows.first, best_column = columns.first;
     for (int r = rows.first; r < rows.end; ++r) {
       for (int c = columns.first; c < columns.end; ++c) {
         const Value candidate = element(x, first, r, c);
-        if (!(candidate > best || candidate != candidate)) continue;
+        if (!replaces(candidate, best)) continue;
         best = candidate;
         best_row = r;
         best_column = c;
       }
     }
-    if constexpr (From == Blurred::kMaxima) return best;
+    if (arguments.map == PoolMap::kMaxBlur) return best;
     return element(problem.v, second, best_row, best_column);
   }
   // The part of a window that lies in the image.
@@ -103,12 +103,13 @@ struct BlurGeneric {
   };
 };
 
-template <class Launcher, class T, Blurred From>
-int run_blur_generic(const Launcher& launcher, const MaxBlurPool& problem) {
-  using Program = BlurGeneric<T, From>;
+template <class Launcher, class T>
+int run_blur_generic(const Launcher& launcher, const MaxBlurPool& problem, PoolMap map) {
+  using Program = BlurGeneric<T>;
   const Images& y = problem.blur.y;
   const int64_t outputs = y.planes() * y.height * y.width;
-  const GenericArguments arguments{.problem = problem,
+  const GenericArguments arguments{.map = map,
+                                   .problem = problem,
                                    .h = StencilAxis(problem.blur.h),
                                    .w = StencilAxis(problem.blur.w),
                                    .outputs = outputs,

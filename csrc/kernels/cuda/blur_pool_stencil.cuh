@@ -8,6 +8,7 @@
 #pragma once
 
 #include "blur_pool_channel_columns.cuh"
+#include "blur_pool_path.h"
 #include "blur_pool_plane_columns.cuh"
 #include "blur_pool_stencil.h"
 
@@ -130,22 +131,6 @@ struct BlurStencil {
 
 // --- host -----------------------------------------------------------------------------------------------
 
-// What the sizes and strides of a problem allow. A stride over an axis of one element says nothing.
-inline bool is_stride(int64_t stride, int64_t expected, int64_t size) { return size == 1 || stride == expected; }
-inline bool is_contiguous(const Images& images) {
-  const int64_t plane = images.height * images.width;
-  return is_stride(images.column_stride, 1, images.width) &&
-         is_stride(images.row_stride, images.width, images.height) &&
-         is_stride(images.channel_stride, plane, images.channels) &&
-         is_stride(images.batch_stride, plane * images.channels, images.batch);
-}
-inline bool is_channels_last(const Images& images) {
-  const int64_t row = images.width * images.channels;
-  return is_stride(images.channel_stride, 1, images.channels) &&
-         is_stride(images.column_stride, images.channels, images.width) &&
-         is_stride(images.row_stride, row, images.height) &&
-         is_stride(images.batch_stride, row * images.height, images.batch);
-}
 // The largest power of two, up to a vector, that divides an address and a distance in bytes.
 inline int common_alignment(const void* data, int64_t bytes) {
   const uint64_t bits = reinterpret_cast<uintptr_t>(data) | static_cast<uint64_t>(bytes) | kVectorBytes;
@@ -158,11 +143,7 @@ class StencilLaunch {
   StencilLaunch(const Launcher& launcher, const MaxBlurPool& problem)
       : launcher_(launcher), problem_(problem), x_(problem.blur.x), y_(problem.blur.y), w_(problem.blur.w) {}
 
-  // False where the form does not take the problem.
-  bool run(int& error) const {
-    if (is_contiguous(x_) && is_contiguous(y_)) return run_planes(error);
-    return is_channels_last(x_) && is_channels_last(y_) && run_channels(error);
-  }
+  int run() const { return is_contiguous(x_) && is_contiguous(y_) ? run_planes() : run_channels(); }
 
  private:
   // Outputs of a thread: of two vectors of inputs where rows are aligned.
@@ -170,20 +151,15 @@ class StencilLaunch {
   using AlignedColumns = PlaneColumns<T, Taps, Window, kVector, true>;
   using AnyColumns = PlaneColumns<T, Taps, Window, kOutputs, false>;
 
-  bool run_planes(int& error) const {
-    // Of the maxima that the last output sees, so many stand behind the last one.
-    const int64_t after = 2 * (w_.outputs - 1) + Taps - w_.before - w_.size;
-    if (w_.before > AnyColumns::kLeft || after > AnyColumns::kRight || w_.outputs < kOutputs) return false;
-    if (rows_are_aligned(after)) {
-      error = start<AlignedColumns>(plane_arguments(kVector));
-    } else {
-      error = start<AnyColumns>(plane_arguments(kOutputs));
-    }
-    return true;
+  int run_planes() const {
+    return rows_are_aligned() ? start<AlignedColumns>(plane_arguments(kVector))
+                              : start<AnyColumns>(plane_arguments(kOutputs));
   }
   // The usual padding gives half as many outputs as there are columns, so that the thread that moves left
   // stays on a vector.
-  bool rows_are_aligned(int64_t after) const {
+  bool rows_are_aligned() const {
+    // Of the maxima that the last output sees, so many stand behind the last one.
+    const int64_t after = 2 * (w_.outputs - 1) + Taps - w_.before - w_.size;
     const bool usual = problem_.max_w.padding == AlignedColumns::kMaxPadding &&
                        w_.before == AlignedColumns::kUsualBefore && after == AlignedColumns::kUsualAfter;
     return usual && w_.outputs >= kVector && x_.width % kVector == 0 && common_alignment(x_.data, 0) == kVectorBytes;
@@ -198,17 +174,12 @@ class StencilLaunch {
     return arguments;
   }
 
-  bool run_channels(int& error) const {
-    const int64_t row = std::max(x_.width, w_.outputs);
-    if (x_.channels > std::numeric_limits<int>::max() / row) return false;
+  int run_channels() const {
     constexpr int kChannels = kChannelVector<T, Taps, Window>, kBytes = kChannels * static_cast<int>(sizeof(T));
     const int64_t bytes = x_.channels * static_cast<int64_t>(sizeof(T));
-    if (common_alignment(x_.data, bytes) >= kBytes && common_alignment(y_.data, bytes) >= kBytes) {
-      error = start<ChannelColumns<T, Taps, Window, kChannels>>(channel_arguments(kChannels));
-    } else {
-      error = start<ChannelColumns<T, Taps, Window, 1>>(channel_arguments(1));
-    }
-    return true;
+    const bool vectors = common_alignment(x_.data, bytes) >= kBytes && common_alignment(y_.data, bytes) >= kBytes;
+    return vectors ? start<ChannelColumns<T, Taps, Window, kChannels>>(channel_arguments(kChannels))
+                   : start<ChannelColumns<T, Taps, Window, 1>>(channel_arguments(1));
   }
   StencilArguments channel_arguments(int channels) const {
     StencilArguments arguments = this->arguments(x_.batch, w_.outputs * (x_.channels / channels));
@@ -253,30 +224,26 @@ class StencilLaunch {
 };
 
 template <int Window, class Launcher, class T>
-bool run_with_window(const Launcher& launcher, const MaxBlurPool& problem, int& error) {
+int run_with_window(const Launcher& launcher, const MaxBlurPool& problem) {
   switch (problem.blur.h.taps) {
     case 3:
-      return StencilLaunch<Launcher, T, 3, Window>(launcher, problem).run(error);
+      return StencilLaunch<Launcher, T, 3, Window>(launcher, problem).run();
     case 4:
-      return StencilLaunch<Launcher, T, 4, Window>(launcher, problem).run(error);
-    case 5:
-      return StencilLaunch<Launcher, T, 5, Window>(launcher, problem).run(error);
+      return StencilLaunch<Launcher, T, 4, Window>(launcher, problem).run();
     default:
-      return false;
+      return StencilLaunch<Launcher, T, 5, Window>(launcher, problem).run();
   }
 }
 
 template <class Launcher, class T>
-bool run_blur_stencil(const Launcher& launcher, const MaxBlurPool& problem, int& error) {
+int run_blur_stencil(const Launcher& launcher, const MaxBlurPool& problem) {
   switch (problem.max_h.window) {
     case 1:
-      return run_with_window<1, Launcher, T>(launcher, problem, error);
+      return run_with_window<1, Launcher, T>(launcher, problem);
     case 2:
-      return run_with_window<2, Launcher, T>(launcher, problem, error);
-    case 3:
-      return run_with_window<3, Launcher, T>(launcher, problem, error);
+      return run_with_window<2, Launcher, T>(launcher, problem);
     default:
-      return false;
+      return run_with_window<3, Launcher, T>(launcher, problem);
   }
 }
 

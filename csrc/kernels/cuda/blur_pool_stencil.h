@@ -6,8 +6,8 @@
 
 namespace freqops::cuda {
 
-// Runs the map, plain for windows of 1, or returns false where the form does not take the problem.
+// Runs the map, plain for windows of 1, where forward_stencil_takes (blur_pool_path.h) the problem. A cudaError_t.
 template <class Launcher, class T>
-bool run_blur_stencil(const Launcher& launcher, const MaxBlurPool& problem, int& error);
+int run_blur_stencil(const Launcher& launcher, const MaxBlurPool& problem);
 
 }  // namespace freqops::cuda

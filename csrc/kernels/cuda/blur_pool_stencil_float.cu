@@ -2,5 +2,5 @@
 #include "device_launcher.cuh"
 
 namespace freqops::cuda {
-template bool run_blur_stencil<DeviceLauncher, float>(const DeviceLauncher&, const MaxBlurPool&, int&);
+template int run_blur_stencil<DeviceLauncher, float>(const DeviceLauncher&, const MaxBlurPool&);
 }  // namespace freqops::cuda

@@ -1,7 +1,8 @@
-// Which kernel takes a problem: the march of max_blur_pool_backward_march.cuh where its kind allows it,
-// the gathering one otherwise.
+// Runs what goes back: marching (max_blur_pool_backward_march.cuh), tiled (blur_pool_tile.cuh) or gathering.
 #pragma once
 
+#include "blur_pool_path.h"
+#include "blur_pool_tile.cuh"
 #include "max_blur_pool_backward.h"
 #include "max_blur_pool_backward_generic.cuh"
 #include "max_blur_pool_backward_march.cuh"
@@ -19,12 +20,12 @@ class BackwardRun {
     const BlurPool& blur = problem_.blur;
     constexpr int kInvalidValue = 1;  // cudaErrorInvalidValue
     if (!make_adjoint_axis(blur.h, h_) || !make_adjoint_axis(blur.w, w_)) return kInvalidValue;
+    TilePlan plan(problem_, PoolMap::kBlurAdjoint, sizeof(value_of<T>));
+    const PoolPath path = choose_path(PoolMap::kMaxBlurBackward, problem_, launcher_.multiprocessors(), plan);
     if constexpr (!std::is_same_v<T, double>) {
-      const PoolKind kind{blur.x.element,        blur.h.taps,   blur.w.taps,   problem_.max_h.window,
-                          problem_.max_w.window, blur.h.stride, blur.w.stride, blur.per_channel};
-      if (is_stencil_kind(kind) && has_little_padding(h_) && has_little_padding(w_)) return with_window();
+      if (path == PoolPath::kStencil) return with_window();
     }
-    return gather();
+    return path == PoolPath::kTiled ? run_blur_tiled<Launcher, T, PoolMap::kBlurAdjoint>(launcher_, plan) : gather();
   }
 
  private:
@@ -92,7 +93,6 @@ class BackwardRun {
     const bool channels = channels_are_adjacent();
     const int64_t channel_groups = channels ? v.channels / lanes : 1, row = (v.width + columns - 1) / columns;
     const int64_t planes = channels ? v.batch : v.planes();
-    if (row * channel_groups > INT_MAX || !fits(v) || !fits(problem_.blur.x) || !fits(problem_.blur.y)) return gather();
     const Strips strips = plan_strips(planes, static_cast<int>(v.height), static_cast<int>(row * channel_groups),
                                       share_of_device<Program>());
     const BackwardArguments arguments{
@@ -110,16 +110,6 @@ class BackwardRun {
     return launcher_.template run<Program>(blocks, 0, arguments);
   }
 
-  // A march goes through the positions outside one by one.
-  static bool has_little_padding(const AdjointAxis& axis) {
-    constexpr int kMost = 16;
-    return axis.before <= kMost && axis.end() - axis.size <= kMost;
-  }
-  // Whether offsets in a plane fit 32 bits, those that are not used included.
-  static bool fits(const Images& images) {
-    constexpr int64_t kBorder = 32;
-    return (images.height + kBorder) * images.row_stride + (images.width + kBorder) * images.column_stride < INT_MAX;
-  }
   // In multiprocessors full of threads, for plan_strips: fewer of these are resident at a time, and they go round twice
   // as often, because a strip begins with rows that it does not store.
   template <class Program>

@@ -62,6 +62,8 @@ inline int64_t strip_blocks(const Strips& strips, int threads = kStripThreads) {
   return (strips.threads() + threads - 1) / threads;
 }
 
+FREQOPS_HOST_DEVICE int clamped(int i, int size) { return i < 0 ? 0 : i < size ? i : size - 1; }
+
 // One axis as the kernels know it: sizes of planes fit 32 bits.
 struct StencilAxis {
   int size, outputs, stride, before;

@@ -3,7 +3,7 @@
 #include "host_launcher.h"
 
 namespace freqops::cuda {
-template bool run_blur_stencil<HostLauncher, float>(const HostLauncher&, const MaxBlurPool&, int&);
-template bool run_blur_stencil<HostLauncher, Half>(const HostLauncher&, const MaxBlurPool&, int&);
-template bool run_blur_stencil<HostLauncher, BFloat16>(const HostLauncher&, const MaxBlurPool&, int&);
+template int run_blur_stencil<HostLauncher, float>(const HostLauncher&, const MaxBlurPool&);
+template int run_blur_stencil<HostLauncher, Half>(const HostLauncher&, const MaxBlurPool&);
+template int run_blur_stencil<HostLauncher, BFloat16>(const HostLauncher&, const MaxBlurPool&);
 }  // namespace freqops::cuda

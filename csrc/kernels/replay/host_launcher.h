@@ -21,6 +21,15 @@ struct ReplayOptions {
 };
 ReplayOptions& replay_options();
 
+// Of the program that ran last.
+struct ReplayLaunch {
+  int threads = 0, shared_bytes = 0;
+};
+inline ReplayLaunch& last_launch() {
+  static ReplayLaunch launch;
+  return launch;
+}
+
 // The blocks of a cluster are threads of which only one runs at a time: each up to a barrier of the
 // cluster, in order or in reverse.
 class ClusterTurns {
@@ -48,6 +57,7 @@ class HostLauncher {
   template <class Program>
   int run(int64_t count, int shared_bytes, const typename Program::Arguments& arguments) const {
     if (!can_run<Program>(shared_bytes)) return 1;  // cudaErrorInvalidValue, as the device would
+    last_launch() = {Program::kThreads, shared_bytes};
     const int64_t stride = (shared_bytes + 127) / 128 * 128, bytes = Program::kClusterBlocks * stride;
     const std::unique_ptr<unsigned char, void (*)(void*)> shared(
         static_cast<unsigned char*>(std::aligned_alloc(128, static_cast<size_t>(bytes) + 128)), std::free);

@@ -41,6 +41,11 @@ FREQOPS_REPLAY_EXPORT void freqops_replay_set_options(int backwards, int shared_
   freqops::cuda::replay_options() = {backwards != 0, shared_bytes, clusters != 0};
 }
 
+FREQOPS_REPLAY_EXPORT void freqops_replay_last_launch(int* threads, int* shared_bytes) {
+  *threads = freqops::cuda::last_launch().threads;
+  *shared_bytes = freqops::cuda::last_launch().shared_bytes;
+}
+
 // Writes (form, height, width, planes, threads, bytes of shared memory, blocks per SM that the
 // register budget is made for, blocks of a cluster) of every program for float32, real shared
 // response and one filter, at most `capacity` rows, and returns their number.

@@ -2,6 +2,7 @@
 // a problem is the kernels' business.
 #include "../../kernels/cuda/blur_pool.h"
 
+#include <algorithm>
 #include <cstdint>
 #include <string>
 #include <vector>
@@ -11,6 +12,7 @@
 #include <torch/csrc/stable/tensor.h>
 #include <torch/headeronly/util/Exception.h>
 
+#include "../../kernels/cuda/blur_pool_path.h"
 #include "../pool_ops.h"
 #include "launch.h"
 #include "planes.h"
@@ -51,21 +53,61 @@ struct Gpu {
   }
 };
 
-// The maps that go back have the same two forms, for the same kinds.
-std::string blur_pool_path(const Tensor& x, int64_t taps_h, int64_t taps_w, int64_t window_h, int64_t window_w,
-                           std::vector<int64_t> stride, bool per_channel, bool) {
-  const char* op = "blur_pool_path";
-  STD_TORCH_CHECK(stride.size() == 2, op, ": stride must hold 2 numbers");
-  const auto number = [](int64_t value) { return static_cast<int>(std::clamp<int64_t>(value, 0, kLargestPoolOption)); };
-  const PoolKind kind{.element = pool_element(op, "x", x),
-                      .taps_h = number(taps_h),
-                      .taps_w = number(taps_w),
-                      .window_h = number(window_h),
-                      .window_w = number(window_w),
-                      .stride_h = stride[0],
-                      .stride_w = stride[1],
-                      .per_channel = per_channel};
-  return is_stencil_kind(kind) ? "stencil" : "generic";
+PoolMap map_of(const std::string& op) {
+  if (op == "blur_pool") return PoolMap::kBlur;
+  if (op == "blur_pool_adjoint") return PoolMap::kBlurAdjoint;
+  if (op == "max_blur_pool") return PoolMap::kMaxBlur;
+  if (op == "max_blur_pool_select") return PoolMap::kMaxBlurSelect;
+  STD_TORCH_CHECK(op == "max_blur_pool_backward", "blur_pool_path: no such op of pooling: ", op);
+  return PoolMap::kMaxBlurBackward;
+}
+
+// Images as the ops lay them out, without memory.
+Images images_like(Element element, const std::vector<int64_t>& size, int64_t height, int64_t width,
+                   bool channels_last) {
+  const int64_t channels = size[1], inner = channels_last ? channels : 1;
+  return {.data = nullptr,
+          .element = element,
+          .batch = size[0],
+          .channels = channels,
+          .height = height,
+          .width = width,
+          .batch_stride = channels * height * width,
+          .channel_stride = channels_last ? 1 : height * width,
+          .row_stride = width * inner,
+          .column_stride = inner};
+}
+
+// Which form would take a call of an op on images x, v of a size [N, C, H, W] and like's dtype.
+std::string blur_pool_path(const Tensor& like, std::string op, std::vector<int64_t> size, bool channels_last,
+                           std::vector<int64_t> taps, bool per_channel, std::vector<int64_t> kernel_size,
+                           std::vector<int64_t> max_padding, std::vector<int64_t> stride, std::vector<int64_t> padding,
+                           std::string padding_mode) {
+  const char* name = "blur_pool_path";
+  const PoolMap map = map_of(op);
+  STD_TORCH_CHECK(size.size() == 4 && taps.size() == 2, name, ": size must hold 4 numbers and taps 2");
+  STD_TORCH_CHECK(size[0] >= 0 && size[1] >= 0 && size[0] <= kMostPlanes / std::max<int64_t>(size[1], 1), name,
+                  ": at most ", kMostPlanes, " planes");
+  check_pooled_plane(name, "x", size[2], size[3]);
+  std::vector<Tensor> stand_ins;
+  for (const int64_t count : taps) {
+    STD_TORCH_CHECK(count >= 1 && count <= kLargestPoolOption, name, ": taps must be at least 1, got ", count);
+    stand_ins.push_back(torch::stable::new_empty(like, {count}));
+  }
+  const Element element = pool_element(name, "like", like);
+  MaxBlurPool pool = pool_geometry(name, size[2], size[3], stand_ins[0], stand_ins[1],
+                                   {kernel_size, max_padding, stride, padding, padding_mode});
+  pool.blur.per_channel = per_channel;
+  pool.blur.x = pool.v = images_like(element, size, size[2], size[3], channels_last);
+  pool.blur.y = images_like(element, size, pool.blur.h.outputs, pool.blur.w.outputs, channels_last);
+  switch (pool_path(map, pool)) {
+    case PoolPath::kStencil:
+      return "stencil";
+    case PoolPath::kTiled:
+      return "tiled";
+    default:
+      return "generic";
+  }
 }
 
 }  // namespace
@@ -78,8 +120,8 @@ STABLE_TORCH_LIBRARY_FRAGMENT(FREQOPS_NAMESPACE, m) { freqops::define_pool_ops(m
 
 STABLE_TORCH_LIBRARY_FRAGMENT(FREQOPS_NAMESPACE, m) {
   m.def(
-      "blur_pool_path(Tensor x, int taps_h, int taps_w, int window_h, int window_w, int[] stride, bool per_channel, "
-      "bool backward) -> str");
+      "blur_pool_path(Tensor like, str op, int[] size, bool channels_last, int[] taps, bool per_channel, "
+      "int[] kernel_size, int[] max_padding, int[] stride, int[] padding, str padding_mode) -> str");
 }
 
 STABLE_TORCH_LIBRARY_IMPL(FREQOPS_NAMESPACE, FREQOPS_DISPATCH_KEY, m) {
