@@ -203,3 +203,47 @@ def test_nan_takes_the_maximum_and_its_gradient() -> None:
         assert torch.equal(OPS.max_blur_pool(there, *pool).isnan(), maxima.isnan())
         actual = OPS.max_blur_pool_backward(there, gradient.float(), *pool)
         torch.testing.assert_close(actual.double(), expected, rtol=1e-6, atol=1e-7)
+
+
+@pytest.mark.parametrize("mode", MODES)
+@pytest.mark.parametrize("taps", [1, 3, 4, 6])
+def test_narrow_planes_of_every_width(taps: int, mode: str) -> None:
+    """Up to two vectors of columns, rows are summed in registers: every split of them, and beyond."""
+    for width in range(2, 35):
+        rows, columns = (Axis(n, 2, 0, taps, 2, (taps - 1) // 2, taps // 2) for n in (5, width))
+        check(torch.rand(1, 3, 5, width) + 0.1, rows, columns, mode, per_channel=width % 2 == 0)
+
+
+@pytest.mark.parametrize("bad", [torch.nan, torch.inf])
+def test_what_is_not_finite_stays_where_its_taps_are(bad: float) -> None:
+    """Lanes that only fill up a vector must not carry it elsewhere."""
+    taps = torch.tensor([0.25, 0.5, 0.25])
+    blur = (taps, taps, [2, 2], [1, 1, 1, 1], "reflect")
+    for size in (7, 16, 30):
+        x, y = torch.zeros(1, 1, size, size), torch.zeros(1, 1, (size + 1) // 2, (size + 1) // 2)
+        x[..., 3, 4] = y[..., 1, 2] = bad
+        there = ~OPS.blur_pool(x, *blur).isfinite()
+        assert there.nonzero()[:, 2:].tolist() == [[1, 2], [2, 2]]
+        back = ~OPS.blur_pool_adjoint(y, taps, taps, [size, size], *blur[2:]).isfinite()
+        assert back.nonzero()[:, 2:].tolist() == [[r, c] for r in (1, 2, 3) for c in (3, 4, 5)]
+
+
+@pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16])
+@pytest.mark.parametrize("width", [1, 7, 14, 16, 40, 256])
+def test_every_half_value_survives(dtype: torch.dtype, width: int) -> None:
+    """One tap of 1: widened, and rounded back to what it was; a NaN to some NaN."""
+    bits = torch.arange(-(2**15), 2**15, dtype=torch.int32).to(torch.int16)
+    x = bits[: 2**16 // width * width].view(dtype).view(1, 1, -1, width)
+    y = OPS.blur_pool(x, torch.ones(1), torch.ones(1), [1, 1], [0, 0, 0, 0], "zeros")
+    assert torch.equal(y.isnan(), x.isnan())
+    numbers = ~x.isnan() & (x != 0)  # the sum of 0 and -0 is 0
+    assert torch.equal(y[numbers].view(torch.int16), x[numbers].view(torch.int16))
+
+
+@pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16])
+@pytest.mark.parametrize("width", [7, 14, 40])
+def test_halves_round_to_nearest_even(dtype: torch.dtype, width: int) -> None:
+    x = (torch.randn(1, 4, 50, width) * torch.logspace(-9, 4, 50)[:, None]).to(dtype)
+    weight = torch.tensor([1 / 3])
+    y = OPS.blur_pool(x, weight, torch.ones(1), [1, 1], [0, 0, 0, 0], "zeros")
+    assert torch.equal(y, (x.float() * weight).to(dtype))

@@ -47,9 +47,11 @@ class BlurForward {
   }
 
  private:
-  static constexpr int64_t kBlockElements = 2048, kMostBlockRows = 64;
+  static constexpr int64_t kTileElements = 8192, kBlockElements = 2048, kMostBlockRows = 64;
 
-  static PoolTiling tiling_of(const MaxBlurPool& op) { return {op.blur.y, op.blur.h.stride, op.blur.w.stride, true}; }
+  static PoolTiling tiling_of(const MaxBlurPool& op) {
+    return {op.blur.y, op.blur.h.stride, op.blur.w.stride, kTileElements};
+  }
 
   void enter(int64_t index) {
     if (index != next_ || !tiling_.advance(item_)) {

@@ -48,9 +48,12 @@ class BlurAdjoint {
   }
 
  private:
-  static constexpr int64_t kNarrowRows = 8;  // gathered before they are narrowed
+  // Of a tile, gradients and codes of some rows are in scratch together; kNarrowRows are gathered before they are narrowed.
+  static constexpr int64_t kTileElements = 4096, kNarrowRows = 8;
 
-  static PoolTiling tiling_of(const MaxBlurPool& op) { return {op.v, 1, 1, PoolTiling::is_interleaved(op.v)}; }
+  static PoolTiling tiling_of(const MaxBlurPool& op) {
+    return {op.v, 1, 1, PoolTiling::is_interleaved(op.v) ? kTileElements : 0};
+  }
 
   // The windows that hold any of these samples.
   static Span windows_over(Span samples, const MaxAxis& axis, int64_t windows) {

@@ -30,16 +30,17 @@ struct PoolItem {
   Span rows, columns;  // of what is written
 };
 
-// How the written planes are cut into items. `scale` is how many source elements stand behind a written one.
+// How the written planes are cut into items. `scale` is how many source elements stand behind a written one, and a row of
+// them is cut in tiles of about `tile_elements`, or not at all (0).
 class PoolTiling {
  public:
-  PoolTiling(const Images& written, int64_t scale_h, int64_t scale_w, bool tile_columns) : written_(written) {
+  PoolTiling(const Images& written, int64_t scale_h, int64_t scale_w, int64_t tile_elements) : written_(written) {
     const bool interleaved = is_interleaved(written);
     // Beyond so many channels a few pixels fill the tile, and their halo would be most of it.
     step_ = !interleaved ? 1 : written.channels <= kMostChannels ? written.channels : kChannelBlock;
     groups_ = divide_up(written.channels, step_);
-    const int64_t wanted = std::max<int64_t>(1, kTileElements / (step_ * scale_w));
-    column_tiles_ = tile_columns ? divide_up(written.width, wanted) : 1;
+    const int64_t wanted = std::max<int64_t>(1, tile_elements / (step_ * scale_w));
+    column_tiles_ = tile_elements > 0 ? divide_up(written.width, wanted) : 1;
     columns_ = divide_up(written.width, column_tiles_);
     const int64_t row = columns_ * scale_w * step_ * scale_h;
     row_chunks_ = divide_up(written.height, std::max<int64_t>(4, kItemElements / row));
@@ -79,7 +80,7 @@ class PoolTiling {
 
  private:
   static constexpr int64_t kMostChannels = 512, kChannelBlock = 256;
-  static constexpr int64_t kTileElements = 4096, kItemElements = 1 << 17;
+  static constexpr int64_t kItemElements = 1 << 17;
   Images written_;
   int64_t step_, groups_, columns_, column_tiles_, rows_, row_chunks_;
 };
