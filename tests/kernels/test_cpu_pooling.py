@@ -208,7 +208,7 @@ def test_nan_takes_the_maximum_and_its_gradient() -> None:
 @pytest.mark.parametrize("mode", MODES)
 @pytest.mark.parametrize("taps", [1, 3, 4, 6])
 def test_narrow_planes_of_every_width(taps: int, mode: str) -> None:
-    """Up to two vectors of columns, rows are summed in registers: every split of them, and beyond."""
+    """Up to two vectors of columns, rows are summed in registers: every split of them."""
     for width in range(2, 35):
         rows, columns = (Axis(n, 2, 0, taps, 2, (taps - 1) // 2, taps // 2) for n in (5, width))
         check(torch.rand(1, 3, 5, width) + 0.1, rows, columns, mode, per_channel=width % 2 == 0)
