@@ -1,8 +1,7 @@
 """Fused frequency-domain operators for PyTorch: filters, banks, anti-aliased pooling, sweeps."""
 
 import importlib
-from types import ModuleType
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 # First: it registers the ops that everything below calls.
 from freqops import _libraries as _libraries  # isort: skip
@@ -50,6 +49,7 @@ from freqops.ops import (
 
 if TYPE_CHECKING:
     from freqops import evaluation
+    from freqops.surgery import Conversion, antialias
 
 __all__ = [
     "BandPass1d",
@@ -57,6 +57,7 @@ __all__ = [
     "BlurPool1d",
     "BlurPool2d",
     "BlurPool3d",
+    "Conversion",
     "FFTFilter1d",
     "FFTFilter2d",
     "FilteredLeakyReLU2d",
@@ -70,6 +71,7 @@ __all__ = [
     "MaxBlurPool2d",
     "PolyphasePool2d",
     "__version__",
+    "antialias",
     "blur_pool1d",
     "blur_pool2d",
     "blur_pool3d",
@@ -95,8 +97,11 @@ __all__ = [
 ]
 
 
-def __getattr__(name: str) -> ModuleType:
-    # On first use: it brings tables and progress bars that a training script has no need of.
+def __getattr__(name: str) -> Any:
+    # On first use: they bring tables and progress bars, and what traces models, that a training
+    # script has no need of.
     if name == "evaluation":
         return importlib.import_module("freqops.evaluation")
+    if name in ("Conversion", "antialias"):
+        return getattr(importlib.import_module("freqops.surgery"), name)
     raise AttributeError(f"module 'freqops' has no attribute {name!r}")

@@ -147,6 +147,15 @@ SWEEP: Signature = (
 )
 
 
+ANTIALIAS: Signature = (
+    {**required("model"), "recipe": "zhang"},
+    {
+        **dict.fromkeys(("taps", "include", "exclude", "example")),
+        **{"padding_mode": "reflect", "dry_run": False},
+    },
+)
+
+
 def check(function: Callable[..., Any], signature: Signature) -> None:
     positional, keywords = signature
     parameters = inspect.signature(function).parameters.values()
@@ -231,6 +240,12 @@ def test_sweep() -> None:
     assert "records" in {*evaluation.SweepResult.__annotations__, *dir(evaluation.SweepResult)}
 
 
+def test_antialias() -> None:
+    check(freqops.antialias, ANTIALIAS)
+    for name in ("__iter__", "__str__", "cost", "undo"):
+        assert callable(getattr(freqops.Conversion, name))
+
+
 def test_explain() -> None:
     parameters = list(inspect.signature(freqops.explain).parameters.values())
     assert [(p.name, p.kind) for p in parameters[:2]] == [
@@ -252,6 +267,7 @@ def test_names_not_listed_are_private() -> None:
         "ops",
         "reference",
         "evaluation",
+        "surgery",
         "plots",
         "report",
         "cli",
@@ -259,4 +275,4 @@ def test_names_not_listed_are_private() -> None:
         "demo",
     }
     extra = {name for name in vars(freqops) if not name.startswith("_")} - set(freqops.__all__)
-    assert extra <= modules | {"importlib", "ModuleType", "TYPE_CHECKING"}
+    assert extra <= modules | {"importlib", "Any", "TYPE_CHECKING"}

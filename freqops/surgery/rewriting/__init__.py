@@ -1,0 +1,1 @@
+"""Replacing calls in the source of methods."""

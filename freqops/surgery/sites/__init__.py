@@ -1,0 +1,1 @@
+"""Where a model samples its maps more coarsely."""
