@@ -7,6 +7,9 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+import torch
+from torch import Tensor
+
 from freqops.evaluation import ImageData, InputError, LoadedModel, MacroAUC
 from freqops.evaluation.conditions import default_cutoffs
 from freqops.evaluation.images import Geometry
@@ -112,3 +115,40 @@ def metric_from(word: str) -> Any:
     if is_factory(word):
         return {word.rpartition(":")[2]: made_by_factory(word, "metric")}
     raise InputError(f"metric must be accuracy, auc or package.module:factory, got {word!r}")
+
+
+def taps_from(text: str | None) -> int | Tensor | None:
+    """Reads how many taps, or the taps themselves: 5 or 0.25,0.5,0.25."""
+    if text is None:
+        return None
+    try:
+        if text.strip().isdigit():
+            return int(text)
+        taps = [float(part) for part in text.split(",")]
+    except ValueError as error:
+        raise InputError(
+            f"taps must be a number of taps or the taps, as 0.25,0.5,0.25, got {text!r}"
+        ) from error
+    if (
+        not abs(sum(taps) - 1) < 1e-3
+    ):  # another gain at every site: nobody's wish, and easily mistyped
+        raise InputError(f"taps must add up to 1, got {text!r}, which adds up to {sum(taps):g}")
+    return torch.tensor(taps)
+
+
+def input_size(text: str | None, model: LoadedModel) -> tuple[int, ...] | None:
+    """Reads 3,224,224, or 224 for pictures in colour; else the size the weights were trained with.
+
+    Returns:
+        The size of one input without the batch, None where nothing says it.
+    """
+    if text is None:
+        side = None if model.geometry is None else model.geometry.crop
+        return None if side is None else (3, side, side)
+    try:
+        size = tuple(int(part) for part in listed([text.replace("x", ",")]))
+    except ValueError:
+        size = ()
+    if not size or min(size) < 1:
+        raise InputError(f"input-size must look like 224 or 3,224,224, got {text!r}")
+    return (3, size[0], size[0]) if len(size) == 1 else size

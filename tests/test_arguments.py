@@ -4,6 +4,7 @@ import json
 from pathlib import Path
 
 import pytest
+import torch
 
 from freqops import arguments
 from freqops.evaluation import ImageData, InputError, LoadedModel, MacroAUC
@@ -106,3 +107,30 @@ def test_metric() -> None:
     assert isinstance(arguments.metric_from("auc")["auc"], MacroAUC)
     with pytest.raises(InputError, match="metric must be accuracy, auc or"):
         arguments.metric_from("precision")
+
+
+def test_taps() -> None:
+    assert arguments.taps_from(None) is None
+    assert arguments.taps_from("5") == 5
+    taps = arguments.taps_from("0.25, 0.5, 0.25")
+    assert isinstance(taps, torch.Tensor)
+    assert taps.tolist() == [0.25, 0.5, 0.25]
+    for text in ("three", "1;2;1", "", "-3,x"):
+        with pytest.raises(InputError, match="taps must be"):
+            arguments.taps_from(text)
+    for text in ("1,2,1", "2.5", "-3", "nan", "inf,1"):
+        with pytest.raises(InputError, match="taps must add up to 1, got"):
+            arguments.taps_from(text)
+
+
+def test_input_size() -> None:
+    trained = model(geometry=Geometry(256, 224))
+    assert arguments.input_size(None, trained) == (3, 224, 224)
+    assert arguments.input_size(None, model(geometry=Geometry(256, None))) is None
+    assert arguments.input_size(None, model()) is None
+    assert arguments.input_size("64", trained) == (3, 64, 64)
+    assert arguments.input_size("1,28x30", model()) == (1, 28, 30)
+    assert arguments.input_size("2,1024", model()) == (2, 1024)
+    for text in ("big", "", "3,0,2", "-4", "3;4"):
+        with pytest.raises(InputError, match="input-size must look like 224 or 3,224,224"):
+            arguments.input_size(text, model())

@@ -2,7 +2,6 @@
 
 import csv
 import json
-import os
 import re
 import signal
 import subprocess
@@ -13,35 +12,16 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from command_line import call, run
 from PIL import Image
 from safetensors.torch import save_file
 
 import freqops
 from freqops import cli
+from freqops.cli import evaluate
 from freqops.evaluation import SweepResult
 
 FILES = ["examples.png", "report.html", "sweep.csv", "sweep.json", "sweep.png"]
-
-
-def run(*arguments: str, cwd: Path, **environment: str) -> subprocess.CompletedProcess[str]:
-    return subprocess.run(
-        [sys.executable, "-m", "freqops", *arguments],
-        cwd=cwd,
-        env={**os.environ, **environment},
-        capture_output=True,
-        text=True,
-        timeout=300,
-        check=False,
-    )
-
-
-def call(monkeypatch: pytest.MonkeyPatch, *arguments: str) -> int:
-    """The same program inside this process: an import of torch less."""
-    monkeypatch.setattr(sys, "argv", ["freqops", *arguments])
-    with pytest.raises(SystemExit) as stop:
-        cli.main()
-    assert isinstance(stop.value.code, int)
-    return stop.value.code
 
 
 # --- a run that works -----------------------------------------------------------------------------
@@ -232,7 +212,7 @@ def test_interrupt_says_how_to_resume_and_resuming_equals(
     found = re.fullmatch(hint, last)
     assert found, err
     assert "Traceback" not in err
-    assert [path.name for path in (tmp_path / "out").iterdir()] == [cli.STATE]
+    assert [path.name for path in (tmp_path / "out").iterdir()] == [evaluate.STATE]
 
     resumed = run(*command, "--resume", cwd=tmp_path)
     assert resumed.returncode == 0, resumed.stderr
@@ -244,7 +224,7 @@ def test_interrupt_says_how_to_resume_and_resuming_equals(
     assert call(monkeypatch, *command[:2], "--out", "whole", *options) == 0
     a, b = (json.loads((tmp_path / n / "sweep.json").read_text()) for n in ("out", "whole"))
     assert a["records"] == b["records"]
-    assert not (tmp_path / "out" / cli.STATE).exists()
+    assert not (tmp_path / "out" / evaluate.STATE).exists()
 
 
 # --- mistakes: one sentence, exit code 2, nothing written -----------------------------------------
@@ -349,7 +329,7 @@ def test_a_defect_keeps_its_traceback(monkeypatch: pytest.MonkeyPatch) -> None:
     def broken(*_: object, **__: object) -> None:
         raise ZeroDivisionError
 
-    monkeypatch.setattr(cli, "load_models", broken)
+    monkeypatch.setattr(evaluate, "load_models", broken)
     monkeypatch.setattr(sys, "argv", ["freqops", "evaluate"])
     with pytest.raises(ZeroDivisionError):
         cli.main()

@@ -1,27 +1,20 @@
-"""The command line: words to objects, one call of the evaluation, tables and files out."""
+"""freqops evaluate: words to objects, one call of the evaluation, tables and files out."""
 
 from __future__ import annotations
 
-import functools
-import os
-import platform
 import shlex
 import sys
 import time
-import warnings
-from collections.abc import Callable, Sequence
-from importlib import metadata
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Annotated, Any, NoReturn, TextIO
+from typing import Annotated, Any
 
 import torch
 import typer
 from rich import box
-from rich.console import Console
 from rich.table import Table
 
 import freqops
-from freqops import _C, _libraries
 from freqops.arguments import (
     class_numbers,
     cutoff_list,
@@ -31,12 +24,11 @@ from freqops.arguments import (
     normalization,
     split_words,
 )
+from freqops.cli.program import app, check_writable, console, note, stoppable, versions
 from freqops.evaluation import (
     ExampleGrid,
     ImageData,
-    InputError,
     LoadedModel,
-    SweepInterrupted,
     SweepResult,
     example_grid,
     load_data,
@@ -48,81 +40,9 @@ from freqops.evaluation.sharding import keeps_order
 
 STATE = ".sweep.state"
 
-app = typer.Typer(
-    add_completion=False,
-    no_args_is_help=True,
-    pretty_exceptions_enable=False,
-    help="Frequency-domain evaluation of image networks.",
-    context_settings={"help_option_names": ["-h", "--help"]},
-)
-
-
-def main() -> NoReturn:
-    """Runs the program: 0 done, 2 a mistake in what was asked for, 130 stopped by Ctrl-C."""
-    try:
-        with warnings.catch_warnings():
-            warnings.showwarning = _show_warning
-            code = app(standalone_mode=False)
-    except _Stopped as stop:
-        _fail(str(stop), 130)
-    except InputError as error:
-        _fail(f"Error: {_sentence(error)}", 2)
-    except Exception as error:
-        # typer's own complaints about the arguments (their base class has moved between versions)
-        if not hasattr(error, "format_message"):
-            raise
-        message = error.format_message()
-        _fail(f"Error: {message}" if message else "", 2)
-    sys.exit(code if isinstance(code, int) else 0)
-
-
-class _Stopped(Exception):
-    """Ctrl-C, as an exception that typer doesn't answer by itself."""
-
-
-def _stoppable(command: Callable[..., None]) -> Callable[..., None]:
-    @functools.wraps(command)
-    def wrapped(*arguments: Any, **options: Any) -> None:
-        try:
-            command(*arguments, **options)
-        except SweepInterrupted as stop:
-            raise _Stopped(_resume_hint(stop)) from stop
-        except KeyboardInterrupt as stop:
-            raise _Stopped("Interrupted.") from stop
-
-    return wrapped
-
-
-def _fail(sentence: str, code: int) -> NoReturn:
-    if sentence:
-        print(sentence, file=sys.stderr)
-    sys.exit(code)
-
-
-def _sentence(error: InputError) -> str:
-    """The sentence itself where a DataLoader's worker has put its own traceback around it."""
-    lines = [line for line in str(error).splitlines() if line.strip()]
-    text = lines[-1].partition("InputError: ")[2] if len(lines) > 1 else lines[0]
-    return text if text.endswith((".", "?", ")")) else f"{text}."
-
-
-def _resume_hint(stop: SweepInterrupted) -> str:
-    if stop.resume is None:
-        return "Interrupted before the first batch was finished; nothing was written."
-    of = f" of {stop.total}" if stop.total is not None else ""
-    return (
-        f"Interrupted after {stop.done}{of} batches; "
-        "the same command with --resume continues from there."
-    )
-
-
-@app.callback()
-def _program() -> None:
-    """Frequency-domain evaluation of image networks."""
-
 
 @app.command()
-@_stoppable
+@stoppable
 def evaluate(
     words: Annotated[
         list[str] | None,
@@ -186,7 +106,7 @@ def evaluate(
 
     Writes sweep.json, sweep.csv, sweep.png, examples.png and report.html into the folder --out.
     """
-    _check_writable(out)
+    check_writable("out", out)
     model_words, data_word = split_words(words or [])
     models = load_models(model_words, listed(weights))
     _check_trained(models)
@@ -238,16 +158,16 @@ def _finish(
     from freqops import report  # matplotlib takes a second to load: not for --help
 
     command = shlex.join(["freqops", *sys.argv[1:]])
-    run = report.Run(command, data.name, seconds, _versions("torch", "numpy"))
+    run = report.Run(command, data.name, seconds, versions("torch", "numpy"))
     result.settings.update(data=data.name, command=command, freqops=freqops.__version__)
     paths = report.write_results(out, result, grid, run)
-    console = Console(width=None if sys.stdout.isatty() else 160)
+    screen = console()
     metric = result.default_metric()
-    console.print(_table(result, metric, data.name))
+    screen.print(_table(result, metric, data.name))
     for sentence in report.findings(result, metric):
-        console.print(sentence, highlight=False)
+        screen.print(sentence, highlight=False)
     written = ", ".join(path.name for path in paths)
-    console.print(f"{seconds:.1f} s. Written to {out}: {written}", highlight=False)
+    screen.print(f"{seconds:.1f} s. Written to {out}: {written}", highlight=False)
 
 
 def _table(result: SweepResult, metric: str, data: str) -> Table:
@@ -273,80 +193,18 @@ def _three_of(cutoffs: Sequence[float]) -> list[float]:
     return [ordered[int((len(ordered) - 1) * part / 6)] for part in (1, 3, 5)]
 
 
-def _check_writable(out: Path) -> None:
-    """Finds out before the evaluation, without making the folder, whether it can be written."""
-    nearest = next(folder for folder in (out, *out.absolute().parents) if folder.exists())
-    if not nearest.is_dir():
-        raise InputError(f"out: {nearest} is a file, not a folder")
-    if not os.access(nearest, os.W_OK | os.X_OK):
-        raise InputError(f"out: {nearest} can't be written")
-
-
 def _check_trained(models: dict[str, LoadedModel]) -> None:
     """Warns about accuracies that mean nothing."""
     for name, model in models.items():
         if model.untrained:
-            _note(f"model {name} has random weights; give --weights PATH or --weights DEFAULT")
+            note(f"model {name} has random weights; give --weights PATH or --weights DEFAULT")
 
 
 def _check_classes(grid: ExampleGrid, data: ImageData) -> None:
     """Warns where labels can hardly mean the model's outputs."""
     classes = None if data.class_names is None else len(data.class_names)
     if classes is not None and classes < grid.outputs:
-        _note(
+        note(
             f"the data have {classes} classes, model {grid.model} {grid.outputs} outputs: labels "
             "are taken as output numbers (for class folders, --class-index says which)"
         )
-
-
-def _note(message: str) -> None:
-    print(f"Note: {message}.", file=sys.stderr)
-
-
-def _show_warning(
-    message: Warning | str,
-    category: type[Warning],
-    filename: str,
-    lineno: int,
-    file: TextIO | None = None,
-    line: str | None = None,
-) -> None:
-    """Shows the sweep's own warnings as one line, all others as Python does."""
-    text = str(message)
-    if text.startswith("sweep: "):
-        _note(text.removeprefix("sweep: "))
-    else:
-        print(warnings.formatwarning(message, category, filename, lineno, line), file=sys.stderr)
-
-
-def _versions(*packages: str) -> dict[str, str]:
-    found = {"freqops": freqops.__version__, "Python": platform.python_version()}
-    for package in packages:
-        try:
-            found[package] = metadata.version(package)
-        except metadata.PackageNotFoundError:
-            found[package] = "not installed"
-    return found
-
-
-@app.command()
-def info() -> None:
-    """Versions, CPU capability, the CUDA library and why it isn't loaded, and what runs where."""
-    table = Table(box=box.SIMPLE, show_header=False, padding=(0, 1))
-    table.add_column(style="bold", no_wrap=True)
-    table.add_column(overflow="fold")
-    packages = ("torch", "numpy", "torchvision", "timm", "matplotlib", "scipy")
-    for name, version in _versions(*packages).items():
-        table.add_row(name, version)
-    levels = ", ".join(_C.cpu_levels())
-    table.add_row("CPU", f"{_C.cpu_level()} kernels (built: {levels}; FREQOPS_CPU chooses)")
-    table.add_row("threads", str(torch.get_num_threads()))
-    table.add_row("compiler", f"{_C.compiler}, built against torch {_C.torch_version}")
-    table.add_row("CUDA library", _libraries.CUDA.reason)
-    devices = [torch.cuda.get_device_name(i) for i in range(torch.cuda.device_count())]
-    table.add_row("CUDA devices", ", ".join(devices) or "none")
-    for side in (32, 224, 299):
-        images = torch.zeros(1, 3, side, side)
-        plan = freqops.explain(freqops.low_high2d, images, [8.0], unit="bins")
-        table.add_row(f"{side} x {side}", str(plan))
-    Console(width=None if sys.stdout.isatty() else 160).print(table)
