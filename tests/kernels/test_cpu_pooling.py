@@ -247,3 +247,10 @@ def test_halves_round_to_nearest_even(dtype: torch.dtype, width: int) -> None:
     weight = torch.tensor([1 / 3])
     y = OPS.blur_pool(x, weight, torch.ones(1), [1, 1], [0, 0, 0, 0], "zeros")
     assert torch.equal(y, (x.float() * weight).to(dtype))
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
+def test_strides_of_thousands(dtype: torch.dtype) -> None:
+    """A few outputs of a narrow plane, which yet are cut in tiles."""
+    x = torch.rand(2, 3, 5, 20).to(dtype)
+    check(x, Axis(5, 1, 0, 3, 2, 1, 1), Axis(20, 1, 0, 3, 5000, 1, 20000), "replicate", False)

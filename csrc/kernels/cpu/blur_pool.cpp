@@ -2,6 +2,8 @@
 // which is summed along the width into the output. One pass over x; only a few rows are ever in scratch.
 #include "../blur_pool.h"
 
+#include <utility>
+
 #include "dispatch.h"
 #include "map_rows.h"
 #include "narrow_rows.h"
@@ -26,7 +28,9 @@ class BlurForward {
         map_(op, (std::min(block_, op.blur.h.outputs) - 1) * op.blur.h.stride + op.blur.h.taps, op.blur.w.size,
              tiling_.step(), tiling_.row_chunks() == 1, arena_) {
     source_w_ = arena_.template take_as<int32_t>(positions_);
-    is_narrow_ = !interleaved_ && map_.at_hand() && NarrowBlur<T>::fits(op.blur.h, op.blur.w);
+    // Strides of thousands cut even a few outputs in tiles.
+    is_narrow_ =
+        !interleaved_ && tiling_.column_tiles() == 1 && map_.at_hand() && NarrowBlur<T>::fits(op.blur.h, op.blur.w);
     interleaved_ ? take_interleaved() : is_narrow_ ? take_narrow() : take_planar();
     const bool whole = tiling_.row_chunks() == 1 && tiling_.column_tiles() == 1;
     if (whole && !interleaved_ && !is_narrow_ && !op.blur.per_channel) planes_at_once_ = block_ / op.blur.h.outputs;
@@ -147,15 +151,15 @@ class BlurForward {
 
   // Small planes follow each other in scratch as in memory, and are summed along the width together.
   int64_t run_planes(int64_t index, int64_t count) {
-    PoolItem first = item_;
+    const PoolItem first = item_;
     const int64_t rows = item_.rows.size();
     for (int64_t p = 0; p < count; ++p) {
       if (p > 0) enter(index + p);
       blur_height(0, rows, padded_ + p * rows * pitch_ + columns_.begin - first_held(), pitch_);
     }
-    std::swap(item_, first);
+    const PoolItem last = std::exchange(item_, first);  // from which enter() goes on
     blur_width(0, rows * count);
-    item_ = first;
+    item_ = last;
     return count;
   }
 

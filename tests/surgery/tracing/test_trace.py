@@ -2,7 +2,6 @@
 
 import logging
 import random
-import time
 from collections.abc import Callable, Mapping
 from typing import Any
 
@@ -778,12 +777,10 @@ ZOO = [
 
 @pytest.mark.parametrize("word", ZOO)
 def test_zoo(word: str) -> None:
-    """Every layer that is called is seen, every value has a producer, and it takes no time."""
+    """Every layer that is called is seen, and every value has a producer."""
     model = zoo_model(word)
     before = {name: tensor.clone() for name, tensor in model.state_dict().items()}
-    begun = time.perf_counter()
     found = trace(model)
-    assert time.perf_counter() - begun < 10  # a second or less, on a processor of its own
     assert found.error is None
     assert found.how == "fake tensors, train mode"
     assert all(torch.equal(one, before[name]) for name, one in model.state_dict().items())
