@@ -254,3 +254,18 @@ def test_strides_of_thousands(dtype: torch.dtype) -> None:
     """A few outputs of a narrow plane, which yet are cut in tiles."""
     x = torch.rand(2, 3, 5, 20).to(dtype)
     check(x, Axis(5, 1, 0, 3, 2, 1, 1), Axis(20, 1, 0, 3, 5000, 1, 20000), "replicate", False)
+
+
+@pytest.mark.parametrize("mode", MODES)
+def test_padding_wider_than_a_tile(mode: str) -> None:
+    """Tiles of nothing but padding, far from the samples that stand for it.
+
+    In float64: thousands of terms meet in one sample of the gradient.
+    """
+    check(
+        torch.rand(1, 2, 4, 13, dtype=torch.float64),
+        Axis(4, 1, 0, 3, 1, 1, 1),
+        Axis(13, 1, 0, 9, 5, 5, 20000),
+        mode,
+        False,
+    )

@@ -134,8 +134,9 @@ class BlurForward {
   int64_t planar_pitch() const {
     const BlurAxis& w = op_.blur.w;
     const int64_t unit = w.stride == 2 ? 2 * kLanes<T> : w.stride;
-    if (tiling_.column_tiles() > 1) return round_up(w.size + 2 * positions_, unit);
-    return round_up(std::max(w.size, positions_ - w.before) + std::max<int64_t>(0, w.before), unit);
+    // All positions: the samples that stand for padding may lie as far from it as the padding is wide.
+    const int64_t positions = (w.outputs - 1) * w.stride + w.taps;
+    return round_up(std::max(w.size, positions - w.before) + std::max<int64_t>(0, w.before), unit);
   }
   void take_planar() {
     const int64_t elements = block_ * pitch_ + 2 * kLanes<T>;
