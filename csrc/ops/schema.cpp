@@ -13,6 +13,8 @@ STABLE_TORCH_LIBRARY(freqops, m) {
   m.def("split_bands(Tensor x, Tensor responses, int dims) -> Tensor");
   m.def("spectral_correlation(Tensor x, Tensor y, int channels, int dims) -> (Tensor, Tensor)");
   m.def("mix_amplitude_phase(Tensor amplitude, Tensor phase, bool over_channels) -> Tensor");
+  m.def("separable(Tensor x, Tensor? rows, Tensor? columns, Tensor? outer, bool mirrored) -> Tensor");
+  m.def("resize_spectrum(Tensor x, Tensor row_gains, Tensor column_gains, SymInt[] size, bool two_corner) -> Tensor");
 
   freqops::define_pool_ops(m);
 }

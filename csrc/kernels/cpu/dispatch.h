@@ -9,6 +9,7 @@
 #include "../blur_pool.h"
 #include "../fft_filter.h"
 #include "../mix_amplitude_phase.h"
+#include "../separable.h"
 #include "../spectral_correlation.h"
 
 namespace freqops::cpu {
@@ -44,6 +45,12 @@ struct Kernels {
   size_t (*blur_pool_adjoint_scratch)(const MaxBlurPool&);
   int64_t (*blur_pool_adjoint_items)(const MaxBlurPool&);
   void (*blur_pool_adjoint)(const MaxBlurPool&, int64_t begin, int64_t end, void* scratch);
+
+  // The sums that are taken together, for which PackedAxisMap lays out the matrix.
+  int (*separable_sums_together)(bool mirrored);
+  size_t (*separable_scratch)(const Separable<T>&);
+  int64_t (*separable_items)(const Separable<T>&);
+  void (*separable)(const Separable<T>&, int64_t begin, int64_t end, void* scratch);
 };
 
 // The level is the best one this machine has and the build holds; FREQOPS_CPU=default|avx2|avx512 asks for another.

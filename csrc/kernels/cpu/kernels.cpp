@@ -16,6 +16,8 @@ template <class T>
 void fill_blur_pool(Kernels<T>&);
 template <class T>
 void fill_blur_pool_adjoint(Kernels<T>&);
+template <class T>
+void fill_separable(Kernels<T>&);
 
 template <class T>
 void fill_kernels(Kernels<T>& kernels) {
@@ -26,6 +28,7 @@ void fill_kernels(Kernels<T>& kernels) {
   fill_mix_amplitude_phase(kernels);
   fill_blur_pool(kernels);
   fill_blur_pool_adjoint(kernels);
+  fill_separable(kernels);
 }
 template void fill_kernels<float>(Kernels<float>&);
 template void fill_kernels<double>(Kernels<double>&);

@@ -9,6 +9,7 @@
 #include <cstdint>
 
 #include "blur_pool_adjoint_axis.h"
+#include "divisor.h"
 
 namespace freqops::cuda {
 
@@ -17,18 +18,6 @@ inline constexpr int kStagedRows = 8;         // that a thread loads before it u
 inline constexpr int kMaximumRows = 4;        // of which it finds maxima at a time
 inline constexpr int kTileBytes = 48 * 1024;  // that any device grants
 inline constexpr int64_t kTilePlaceBytes = 64, kTileTermsBytes = 16, kTileOffsetBytes = 8;
-
-// Quotients by one divisor of numbers n >= 0 with n * divisor < 2^31.
-struct Divisor {
-  int divisor = 1;
-  uint32_t multiplier = (1u << 31) + 1;
-
-  Divisor() = default;
-  explicit Divisor(int by) : divisor(by), multiplier((1u << 31) / static_cast<unsigned>(by) + 1) {}
-  FREQOPS_HOST_DEVICE int quotient(int n) const {
-    return static_cast<int>(uint64_t{static_cast<unsigned>(n)} * multiplier >> 31);
-  }
-};
 
 struct TileAxis {
   AdjointAxis axis;

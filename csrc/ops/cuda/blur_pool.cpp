@@ -62,22 +62,6 @@ PoolMap map_of(const std::string& op) {
   return PoolMap::kMaxBlurBackward;
 }
 
-// Images as the ops lay them out, without memory.
-Images images_like(Element element, const std::vector<int64_t>& size, int64_t height, int64_t width,
-                   bool channels_last) {
-  const int64_t channels = size[1], inner = channels_last ? channels : 1;
-  return {.data = nullptr,
-          .element = element,
-          .batch = size[0],
-          .channels = channels,
-          .height = height,
-          .width = width,
-          .batch_stride = channels * height * width,
-          .channel_stride = channels_last ? 1 : height * width,
-          .row_stride = width * inner,
-          .column_stride = inner};
-}
-
 // Which form would take a call of an op on images x, v of a size [N, C, H, W] and like's dtype.
 std::string blur_pool_path(const Tensor& like, std::string op, std::vector<int64_t> size, bool channels_last,
                            std::vector<int64_t> taps, bool per_channel, std::vector<int64_t> kernel_size,

@@ -4,6 +4,7 @@
 
 #include <cstdint>
 #include <limits>
+#include <vector>
 
 #include <torch/csrc/stable/tensor.h>
 #include <torch/headeronly/core/ScalarType.h>
@@ -59,6 +60,22 @@ inline Element element_of(const char* op, const torch::stable::Tensor& x) {
   const std::optional<Element> element = freqops::element_of(x);
   STD_TORCH_CHECK(element && *element != Element::kDouble, op, ": x must be float32, float16 or bfloat16");
   return *element;
+}
+
+// Images as the ops lay them out, without memory.
+inline Images images_like(Element element, const std::vector<int64_t>& size, int64_t height, int64_t width,
+                   bool channels_last) {
+  const int64_t channels = size[1], inner = channels_last ? channels : 1;
+  return {.data = nullptr,
+          .element = element,
+          .batch = size[0],
+          .channels = channels,
+          .height = height,
+          .width = width,
+          .batch_stride = channels * height * width,
+          .channel_stride = channels_last ? 1 : height * width,
+          .row_stride = width * inner,
+          .column_stride = inner};
 }
 
 // Scratch of so many bytes.

@@ -1,0 +1,128 @@
+#include "../kernels/separable.h"
+
+#include <algorithm>
+
+#include "../kernels/cpu/dispatch.h"
+#include "pool_geometry.h"
+#include "tensor_images.h"
+
+namespace freqops {
+namespace {
+
+constexpr const char* kName = "separable";
+
+void check_values(const char* argument, const Tensor& values, const Tensor& x) {
+  STD_TORCH_CHECK(values.is_cpu() && values.scalar_type() == compute_type(x), kName, ": ", argument,
+                  " must be a CPU tensor of the compute dtype of x");
+}
+
+void check_matrix(const char* argument, const Tensor& matrix, const Tensor& x, int64_t inputs) {
+  check_values(argument, matrix, x);
+  STD_TORCH_CHECK(matrix.dim() == 2 && matrix.size(1) == inputs, kName, ": ", argument,
+                  " must be a matrix with a column for each of the ", inputs, " samples of its axis of x");
+  STD_TORCH_CHECK(matrix.size(0) >= 1, kName, ": ", argument, " must have at least 1 row");
+}
+
+// The axes as the kernels take them; the packed matrices live here for one call.
+template <class T>
+struct Axes {
+  std::optional<PackedAxisMap<T>> packed_rows, packed_columns;
+  AxisMap<T> rows{}, columns{};
+
+  Axes(Separable<T>& op, const Tensor* row_matrix, const Tensor* column_matrix, bool mirrored) {
+    const int together = cpu::kernels<T>().separable_sums_together(mirrored);
+    if (row_matrix) {
+      pack(packed_rows, *row_matrix, op.rows_first ? op.outer_h.q : nullptr, mirrored, together, rows);
+      op.rows = &rows;
+    }
+    if (column_matrix) {
+      pack(packed_columns, *column_matrix, op.rows_first ? nullptr : op.outer_w.q, mirrored, together, columns);
+      op.columns = &columns;
+    }
+  }
+
+ private:
+  static void pack(std::optional<PackedAxisMap<T>>& packed, const Tensor& matrix, const T* functional, bool mirrored,
+                   int together, AxisMap<T>& map) {
+    packed.emplace(static_cast<const T*>(matrix.const_data_ptr()), matrix.size(0), matrix.size(1), functional, mirrored,
+                   together);
+    map = packed->map();
+  }
+};
+
+template <class T>
+void run(Separable<T> op, const Tensor* rows, const Tensor* columns, const Tensor* outer, bool mirrored) {
+  if (outer) {
+    const T* p_h = static_cast<const T*>(outer->const_data_ptr());
+    const T* q_h = p_h + op.y.height;
+    const T* p_w = q_h + op.x.height;
+    op.outer_h = {p_h, q_h};
+    op.outer_w = {p_w, p_w + op.y.width};
+  }
+  op.rows_first = !columns || !rows || op.y.height <= op.x.height;
+  const Axes<T> axes(op, rows, columns, mirrored);
+  const cpu::Kernels<T>& kernels = cpu::kernels<T>();
+  const int64_t items = kernels.separable_items(op);
+  const int64_t elements = op.x.planes() * std::max(op.x.height * op.x.width, op.y.height * op.y.width);
+  run_parallel(items, grain_of(std::max<int64_t>(1, elements / items)), kernels.separable_scratch(op),
+               [&](int64_t begin, int64_t end, void* scratch) { kernels.separable(op, begin, end, scratch); });
+}
+
+Tensor separable(const Tensor& x, std::optional<Tensor> rows, std::optional<Tensor> columns,
+                 std::optional<Tensor> outer, bool mirrored) {
+  STD_TORCH_CHECK(rows || columns, kName, ": rows or columns must be a matrix, got neither");
+  const Shape shape = checked_shape(kName, "x", x, rows ? 2 : 1);
+  // Without a matrix for rows every line is a plane of its own.
+  const int64_t out_height = rows ? rows->size(0) : shape.height;
+  const int64_t out_width = columns ? columns->size(0) : shape.width;
+  if (rows) check_matrix("rows", *rows, x, shape.height);
+  if (columns) check_matrix("columns", *columns, x, shape.width);
+  check_pooled_plane(kName, "the output", out_height, out_width);
+  if (outer) {
+    STD_TORCH_CHECK(rows && columns, kName, ": outer needs matrices for both axes");
+    const int64_t count = out_height + shape.height + out_width + shape.width;
+    STD_TORCH_CHECK(outer->dim() == 1 && outer->size(0) == count, kName, ": outer must hold ", count,
+                    " numbers: p and q of the height, p and q of the width");
+    check_values("outer", *outer, x);
+    outer = as_contiguous(*outer);
+  }
+  if (rows) rows = as_contiguous(*rows);
+  if (columns) columns = as_contiguous(*columns);
+
+  const bool channels_last = is_channels_last(x);
+  const bool has_rows_axis = x.dim() >= 2;
+  const Tensor source = in_layout(x, channels_last);
+  Tensor y = x;
+  if (has_rows_axis) {
+    const int64_t height = rows ? out_height : x.size(x.dim() - 2);
+    y = new_planes(x, height, out_width, channels_last);
+  } else {
+    y = new_strided(x, {out_width}, {1});
+  }
+  if (y.numel() == 0) return y;
+  constexpr size_t kLarge = size_t{32} << 20;
+  const size_t bytes = size_t(y.numel()) * y.element_size();
+  if (bytes >= kLarge) prefer_huge_pages(y.mutable_data_ptr(), bytes);
+
+  visit_compute_type(x, [&](auto zero) {
+    using T = decltype(zero);
+    Separable<T> op{};
+    if (has_rows_axis) {
+      op.x = pooled_images(kName, source, channels_last);
+      op.y = pooled_images(kName, y, channels_last);
+    } else {
+      op.x = op.y = Images{nullptr, *element_of(x), 1, 1, 1, 0, 0, 0, 0, 1};
+      op.x.data = const_cast<void*>(source.const_data_ptr());
+      op.y.data = y.mutable_data_ptr();
+      op.x.width = op.x.row_stride = shape.width;
+      op.y.width = op.y.row_stride = out_width;
+    }
+    run<T>(op, rows ? &*rows : nullptr, columns ? &*columns : nullptr, outer ? &*outer : nullptr, mirrored);
+  });
+  return y;
+}
+
+}  // namespace
+}  // namespace freqops
+
+STABLE_TORCH_LIBRARY_IMPL(freqops, CPU, m) { m.impl("separable", TORCH_BOX(&freqops::separable)); }
