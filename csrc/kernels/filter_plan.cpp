@@ -73,12 +73,11 @@ void fill_line_row(const HalfResponse<T>& half, int64_t kh, int64_t height, Full
   }
 }
 
-// Outputs of the last radix that must be kept so that output `digit` of `radix` is among them.
+}  // namespace
+
 int outputs_for(int digit, int radix) {
   return std::min(radix, 2 * digit < radix ? 2 * (digit + 1) : 2 * (radix - digit));
 }
-
-}  // namespace
 
 FilterForm choose_filter_form(int64_t height, int64_t width, int64_t planes, int lanes) {
   const bool line = height == 1 || width == 1;

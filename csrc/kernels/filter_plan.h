@@ -18,6 +18,9 @@ struct FilterForm {
 };
 FilterForm choose_filter_form(int64_t height, int64_t width, int64_t planes, int lanes);
 
+// Outputs of the last radix that must be kept so that output `digit` of `radix` is among them: see Kept.
+int outputs_for(int digit, int radix);
+
 template <class T>
 class FilterPlan {
  public:

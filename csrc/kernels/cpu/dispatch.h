@@ -9,6 +9,7 @@
 #include "../blur_pool.h"
 #include "../fft_filter.h"
 #include "../mix_amplitude_phase.h"
+#include "../resize_spectrum.h"
 #include "../separable.h"
 #include "../spectral_correlation.h"
 
@@ -51,6 +52,10 @@ struct Kernels {
   size_t (*separable_scratch)(const Separable<T>&);
   int64_t (*separable_items)(const Separable<T>&);
   void (*separable)(const Separable<T>&, int64_t begin, int64_t end, void* scratch);
+
+  size_t (*resize_spectrum_scratch)(const ResizeSpectrum<T>&);
+  int64_t (*resize_spectrum_items)(const ResizeSpectrum<T>&);
+  void (*resize_spectrum)(const ResizeSpectrum<T>&, int64_t begin, int64_t end, void* scratch);
 };
 
 // The level is the best one this machine has and the build holds; FREQOPS_CPU=default|avx2|avx512 asks for another.

@@ -18,6 +18,8 @@ template <class T>
 void fill_blur_pool_adjoint(Kernels<T>&);
 template <class T>
 void fill_separable(Kernels<T>&);
+template <class T>
+void fill_resize_spectrum(Kernels<T>&);
 
 template <class T>
 void fill_kernels(Kernels<T>& kernels) {
@@ -29,6 +31,7 @@ void fill_kernels(Kernels<T>& kernels) {
   fill_blur_pool(kernels);
   fill_blur_pool_adjoint(kernels);
   fill_separable(kernels);
+  fill_resize_spectrum(kernels);
 }
 template void fill_kernels<float>(Kernels<float>&);
 template void fill_kernels<double>(Kernels<double>&);

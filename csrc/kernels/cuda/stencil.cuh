@@ -221,7 +221,7 @@ struct alignas(Bytes) Vector {
   uint32_t words[Bytes / 4];
 };
 template <int Bytes>
-bool is_aligned_to(const void* address) {
+FREQOPS_HOST_DEVICE bool is_aligned_to(const void* address) {
   return reinterpret_cast<uintptr_t>(address) % Bytes == 0;
 }
 template <int Bytes>

@@ -1,0 +1,5 @@
+#include "separable.cuh"
+
+#include "device_launcher.cuh"
+
+FREQOPS_DEFINE_SEPARABLE(DeviceLauncher)
