@@ -72,7 +72,7 @@ def assert_close(y: Tensor, expected: Tensor, dtype: torch.dtype) -> None:
     axes=st.sampled_from(["both", "both", "rows", "columns"]), is_mirrored=st.booleans(),
     has_outer=st.booleans(),
 )  # fmt: skip
-@settings(max_examples=200)
+@settings(max_examples=120)
 def test_separable(
     height: int, width: int, rows: int, columns: int, leading: tuple[int, int], dtype: torch.dtype,
     how: str, axes: str, is_mirrored: bool, has_outer: bool,
@@ -111,7 +111,7 @@ def test_separable(
     dtype=st.sampled_from(list(TOLERANCE)), how=st.sampled_from(LAYOUTS),
     factor=st.sampled_from([None, 0.5, 2]), corner=st.booleans(), dims=st.sampled_from([1, 2, 2]),
 )  # fmt: skip
-@settings(max_examples=200)
+@settings(max_examples=120)
 def test_resize_spectrum(
     height: int, width: int, rows: int, columns: int, leading: tuple[int, int], dtype: torch.dtype,
     how: str, factor: float | None, corner: bool, dims: int,

@@ -367,7 +367,7 @@ class ChannelsRunner {
   size_t scratch_bytes() const { return arena_.bytes(); }
 
   static int vectors_together(const Separable<T>& op) {
-    constexpr int64_t kScratch = 512 << 10;
+    constexpr int64_t kScratch = 2 << 20;
     const int64_t vector = middle_rows(op) * middle_columns(op) * kLanes<T> * static_cast<int64_t>(sizeof(T));
     const int64_t wanted = std::min<int64_t>(kMostVectors, divide_up(op.x.channels, kLanes<T>));
     return static_cast<int>(std::clamp<int64_t>(kScratch / vector, 1, wanted));

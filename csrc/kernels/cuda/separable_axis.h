@@ -43,6 +43,8 @@ struct SeparableAxis {
   // Samples of a line as it is staged, e before o; and where those that q sums begin.
   FREQOPS_HOST_DEVICE int staged() const { return mirrored ? even + odd : even; }
   FREQOPS_HOST_DEVICE int odd_at() const { return mirrored ? even : 0; }
+  // Of a tile's weights lie those of all samples together, even before odd, then a gap for the banks of memory.
+  FREQOPS_HOST_DEVICE int weights_step() const { return even + odd + 1; }
   // The sample that n is paired with, or -1.
   FREQOPS_HOST_DEVICE int partner(int n) const { return mirrored && n >= 1 && 2 * n < size ? size - n : -1; }
   // How many n there are that have no partner before them.
@@ -76,17 +78,20 @@ struct alignas(16) Four {
   Value at[4];
 };
 
-// sums[i][k] += sum over n < count of lines[i][n] * weights[n][k], rows of weights being `step` fours apart.
+// sums[i][k] += sum over n < count of lines[i][n] * weights[n][k].
 template <class Value>
 FREQOPS_HOST_DEVICE void add_along(Value (&sums)[4][kTilePairs], const Value* const (&lines)[4],
-                                   const Four<Value>* weights, int step, int count) {
+                                   const Four<Value>* weights, int count) {
+  const Value* from[4] = {lines[0], lines[1], lines[2], lines[3]};
   FREQOPS_ONE_TURN
-  for (int n = 0; n < count; n += kTileSamples) {
+  for (const Four<Value>* const end = weights + count; weights < end; weights += kTileSamples) {
     Four<Value> samples[4];
-    static_for<4>([&](auto i) { samples[i] = *reinterpret_cast<const Four<Value>*>(lines[i] + n); });
+    static_for<4>([&](auto i) {
+      samples[i] = *reinterpret_cast<const Four<Value>*>(from[i]);
+      from[i] += kTileSamples;
+    });
     static_for<kTileSamples>([&](auto j) FREQOPS_INLINED {
-      const Four<Value> weight = *weights;
-      weights += step;
+      const Four<Value> weight = weights[j];
       static_for<4>([&](auto i) {
         static_for<kTilePairs>([&](auto k) { sums[i][k] += samples[i].at[j] * weight.at[k]; });
       });
@@ -94,12 +99,17 @@ FREQOPS_HOST_DEVICE void add_along(Value (&sums)[4][kTilePairs], const Value* co
   }
 }
 
-// What a pair's two sums make: its first and its second output.
+// From the sums p and q of pairs to their first and second outputs.
 template <class Value>
-FREQOPS_HOST_DEVICE void finish_pair(bool mirrored, Value& p, Value& q) {
-  const Value first = mirrored ? p + q : p, second = mirrored ? p - q : q;
-  p = first;
-  q = second;
+FREQOPS_HOST_DEVICE void finish_pairs(bool mirrored, Value (&p)[4][kTilePairs], Value (&q)[4][kTilePairs]) {
+  if (!mirrored) return;
+  static_for<4>([&](auto i) {
+    static_for<kTilePairs>([&](auto k) {
+      const Value difference = p[i][k] - q[i][k];
+      p[i][k] += q[i][k];
+      q[i][k] = difference;
+    });
+  });
 }
 
 }  // namespace freqops::cuda

@@ -31,7 +31,7 @@ class SeparableLinesWork {
 
   struct Shared {
     Value lines[kBlockLines][2 * kBlockSamples + 4];  // e, then o
-    Value weights[2][kBlockSamples][kBlockPairs + 4];
+    Four<Value> weights[2][kBlockTiles][kBlockSamples + 1];
     Four<Value> sums[2][4][kThreads];
   };
 
@@ -58,7 +58,8 @@ class SeparableLinesWork {
     for (int i = thread; i < 2 * kBlockSamples * kBlockPairs; i += kThreads) {
       const int n = i % kBlockSamples, rest = i / kBlockSamples, place = rest % kBlockPairs, half = rest / kBlockPairs;
       const int pair = pair_of(place / kTilePairs, place % kTilePairs);
-      shared_.weights[half][n][place] = pair < a_.axis.pairs ? a_.axis.weight(half, pair, start + n) : 0;
+      const Value weight = pair < a_.axis.pairs ? a_.axis.weight(half, pair, start + n) : 0;
+      shared_.weights[half][place / kTilePairs][n].at[place % kTilePairs] = weight;
     }
   }
 
@@ -77,8 +78,7 @@ class SeparableLinesWork {
         const Four<Value> four = shared_.sums[half][i][thread];
         static_for<kTilePairs>([&](auto k) { sums[i][k] = start == 0 ? 0 : four.at[k]; });
       });
-      const auto* weights = reinterpret_cast<const Four<Value>*>(shared_.weights[half][0]) + tile;
-      add_along(sums, from, weights, (kBlockPairs + 4) / 4, left < kBlockSamples ? left : kBlockSamples);
+      add_along(sums, from, shared_.weights[half][tile], left < kBlockSamples ? left : kBlockSamples);
       static_for<4>([&](auto i) {
         Four<Value> four;
         static_for<kTilePairs>([&](auto k) { four.at[k] = sums[i][k]; });
@@ -97,13 +97,13 @@ class SeparableLinesWork {
       if (first_line_ + line >= a_.lines() || first_tile_ + tile >= a_.axis.tiles) continue;
       const int pair = pair_of(tile, k), one = a_.axis.first_output(pair), other = a_.axis.second_output(pair);
       const int owner = line % (kBlockLines / 4) * kBlockTiles + tile, row = line / (kBlockLines / 4);
-      Value p = shared_.sums[0][row][owner].at[k], q = shared_.sums[1][row][owner].at[k];
-      finish_pair(a_.axis.mirrored, p, q);
+      const Value p = shared_.sums[0][row][owner].at[k], q = shared_.sums[1][row][owner].at[k];
+      const bool mirrored = a_.axis.mirrored;
       const int64_t outer = along ? first_line_ + line : (first_line_ + line) / a_.inner;
       const int64_t inner = first_line_ + line - outer * a_.inner;
       U* to = a_.y + outer * a_.axis.results * a_.inner + inner;
-      if (one >= 0) store_value(to + one * a_.inner, p);
-      if (other >= 0) store_value(to + other * a_.inner, q);
+      if (one >= 0) store_value(to + one * a_.inner, mirrored ? p + q : p);
+      if (other >= 0) store_value(to + other * a_.inner, mirrored ? p - q : q);
     }
   }
 

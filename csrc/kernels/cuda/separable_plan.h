@@ -25,7 +25,8 @@ enum class SeparableLanes { kFirst, kSecond, kUnits };
 // Images as a block sees them: planes of an image, or channels of a place, are its units.
 struct SeparableImages {
   void* data;
-  int64_t image, unit, first, second;  // strides in elements
+  int64_t image;            // strides in elements
+  int unit, first, second;  // of an image fewer than 2^31 elements are spanned
 };
 
 template <class Value>
@@ -36,6 +37,7 @@ struct SeparablePlaneArguments {
   int channels, groups, units;  // units of an image; blocks' rounds of an image; units of a round
   bool whole;                   // the results of a round lie in memory as they do in shared memory
   SeparableLanes lanes;
+  int vector;                   // elements that are staged at a time: 4, 2 or 1
   Divisor stage_inner, stage_outer, store_inner, store_outer;
   Divisor by_units, by_first_tiles, by_first_results, by_fours;
   int fours;                                        // of the columns that the second axis has
@@ -78,7 +80,8 @@ class SeparablePlanePlan {
   bool make(int64_t most_bytes) {
     const Images &x = problem_.x, &y = problem_.y;
     const int64_t largest = std::max({x.height, x.width, y.height, y.width});
-    if (!problem_.rows || !problem_.columns || largest > kLargestSeparableAxis) return false;
+    const int64_t spanned = std::max(x.height * x.row_stride, y.height * y.row_stride);
+    if (!problem_.rows || !problem_.columns || largest > kLargestSeparableAxis || spanned > INT_MAX) return false;
     double best = -1;
     int best_units = 0;
     // More units than a block has threads are never needed to keep all of them busy.
@@ -103,9 +106,9 @@ class SeparablePlanePlan {
   static SeparableImages seen(const Images& images, bool rows_first) {
     return {.data = images.data,
             .image = images.batch_stride,
-            .unit = images.channel_stride,
-            .first = rows_first ? images.row_stride : images.column_stride,
-            .second = rows_first ? images.column_stride : images.row_stride};
+            .unit = static_cast<int>(images.channel_stride),
+            .first = static_cast<int>(rows_first ? images.row_stride : images.column_stride),
+            .second = static_cast<int>(rows_first ? images.column_stride : images.row_stride)};
   }
   // Planes of all images are one image's where a plane is whole.
   void fold_images() {
@@ -133,7 +136,7 @@ class SeparablePlanePlan {
     a.passed_at = static_cast<int>(std::min<int64_t>(passed_at, INT_MAX));
     return (passed_at + passed) * int64_t{sizeof(Value)};
   }
-  static int weights(const SeparableAxis<Value>& axis) { return (axis.even + axis.odd) * axis.tiles * kTilePairs; }
+  static int weights(const SeparableAxis<Value>& axis) { return axis.weights_step() * axis.tiles * kTilePairs; }
 
   // Multiply-adds that a thread's turns take, for each plane; the rest of the work is the same for any number of units.
   double cost_of_unit(int units) const {
@@ -159,7 +162,8 @@ class SeparablePlanePlan {
     a.result_second = rows_first ? 1 : width;
     const int first = a.first.even, second = a.second.unpaired();
     a.lanes = interleaved_ ? SeparableLanes::kUnits : rows_first ? SeparableLanes::kSecond : SeparableLanes::kFirst;
-    a.stage_inner = Divisor(interleaved_ ? a.units : rows_first ? second : first);
+    a.vector = a.lanes == SeparableLanes::kFirst ? vector_of(problem_.x) : 1;
+    a.stage_inner = Divisor(interleaved_ ? a.units : rows_first ? second : first / a.vector);
     a.stage_outer = Divisor(interleaved_ || rows_first ? first : second);
     a.store_inner = Divisor(interleaved_ ? a.units : rows_first ? a.second.outputs : a.first.outputs);
     a.store_outer = Divisor(interleaved_ || rows_first ? a.first.outputs : a.second.outputs);
@@ -167,6 +171,17 @@ class SeparablePlanePlan {
     a.by_first_tiles = Divisor(a.first.tiles);
     a.by_first_results = Divisor(a.first.results);
     a.by_fours = Divisor(a.fours);
+  }
+
+  // Rows that start at multiples of so many elements, in memory too.
+  static int vector_of(const Images& x) {
+    const int64_t bytes = sizeof(Value) == 8 ? 8 : x.element == Element::kFloat ? 4 : 2;
+    for (const int count : {4, 2}) {
+      if (sizeof(Value) < 8 && x.width % count == 0 && reinterpret_cast<uintptr_t>(x.data) % (count * bytes) == 0) {
+        return count;
+      }
+    }
+    return 1;
   }
 
   const SeparableProblem problem_;

@@ -24,20 +24,18 @@ class SeparablePlaneWork {
       : a_(arguments), shared_(reinterpret_cast<Value*>(shared)) {}
 
   FREQOPS_HOST_DEVICE void list_weights(int thread) const {
-    list_weights(a_.first, shared_, thread);
-    list_weights(a_.second, shared_ + a_.second_weights_at, thread);
+    list_weights(a_.first, shared_, true, thread);
+    list_weights(a_.second, shared_ + a_.second_weights_at, false, thread);
   }
 
   // --- stages -----------------------------------------------------------------------------------------
 
   FREQOPS_HOST_DEVICE void stage(int64_t round, int thread) const {
-    const Place place(a_, round);
-    const T* x = static_cast<const T*>(a_.x.data) + place.image * a_.x.image + place.unit * a_.x.unit;
-    const int first = a_.first.even, second = a_.second.unpaired(), count = first * second * a_.units;
-    for (int i = thread; i < count; i += kSeparableThreads) {
-      const Coordinates at(a_.lanes, a_.stage_inner, a_.stage_outer, i);
-      if (at.unit < place.units) stage_quad(x + at.unit * a_.x.unit, at);
+    if constexpr (!std::is_same_v<T, double>) {
+      if (a_.vector == 4) return stage_vectors<4>(round, thread);
+      if (a_.vector == 2) return stage_vectors<2>(round, thread);
     }
+    stage_vectors<1>(round, thread);
   }
 
   // --- axes -------------------------------------------------------------------------------------------
@@ -53,22 +51,18 @@ class SeparablePlaneWork {
         const int at = line + i * quarter;
         from[i] = shared_ + a_.staged_at + (at < lines ? at : line) * a_.staged_step;
       });
-      const auto* weights = reinterpret_cast<const Four<Value>*>(shared_) + tile;
+      const auto* weights = reinterpret_cast<const Four<Value>*>(shared_) + tile * axis.weights_step();
       Value p[4][kTilePairs] = {}, q[4][kTilePairs] = {};
-      add_along(p, from, weights, axis.tiles, axis.even);
+      add_along(p, from, weights, axis.even);
       static_for<4>([&](auto i) { from[i] += axis.odd_at(); });
-      add_along(q, from, weights + axis.even * axis.tiles, axis.tiles, axis.odd);
+      add_along(q, from, weights + axis.even, axis.odd);
+      finish_pairs(axis.mirrored, p, q);
+      const PairPlaces places(axis, tile, 1);
       static_for<4>([&](auto i) FREQOPS_INLINED {
         const int at = line + i * quarter;
         if (at >= lines) return;
         const int row = a_.by_units.quotient(at), unit = at - row * a_.units;
-        Value* to = shared_ + a_.passed_at + row * a_.passed_step + unit * axis.results;
-        static_for<kTilePairs>([&](auto k) FREQOPS_INLINED {
-          const int pair = tile + k * axis.tiles, one = axis.first_output(pair), other = axis.second_output(pair);
-          finish_pair(axis.mirrored, p[i][k], q[i][k]);
-          if (one >= 0) to[one] = p[i][k];
-          if (other >= 0) to[other] = q[i][k];
-        });
+        places.write(shared_ + a_.passed_at + row * a_.passed_step + unit * axis.results, p[i], q[i]);
       });
     }
   }
@@ -80,23 +74,20 @@ class SeparablePlaneWork {
     for (int task = thread; task < tasks; task += kSeparableThreads) {
       const int tile = a_.by_fours.quotient(task), column = (task - tile * a_.fours) * 4;
       const Value* from = shared_ + a_.passed_at + column;
-      const auto* weights = reinterpret_cast<const Four<Value>*>(shared_ + a_.second_weights_at) + tile;
+      const auto* weights =
+          reinterpret_cast<const Four<Value>*>(shared_ + a_.second_weights_at) + tile * axis.weights_step();
       const int odd_lines = axis.mirrored ? (axis.size - 1) / 2 : axis.size, odd_from = axis.mirrored ? 1 : 0;
       Value p[4][kTilePairs] = {}, q[4][kTilePairs] = {};
       add_across(p, from, weights, axis.unpaired());
       // o[0] = 0 has no line.
       add_across(q, from + (axis.mirrored ? axis.unpaired() * a_.passed_step : 0),
-                 weights + (axis.even + odd_from) * axis.tiles, odd_lines);
+                 weights + axis.even + odd_from, odd_lines);
+      finish_pairs(axis.mirrored, p, q);
+      const PairPlaces places(axis, tile, a_.result_second);
       static_for<4>([&](auto i) FREQOPS_INLINED {
         if (column + i >= columns) return;
         const int unit = a_.by_first_results.quotient(column + i), place = column + i - unit * a_.first.results;
-        Value* to = shared_ + a_.staged_at + unit * a_.result_unit + place * a_.result_first;
-        static_for<kTilePairs>([&](auto k) FREQOPS_INLINED {
-          const int pair = tile + k * axis.tiles, one = axis.first_output(pair), other = axis.second_output(pair);
-          finish_pair(axis.mirrored, p[i][k], q[i][k]);
-          if (one >= 0) to[one * a_.result_second] = p[i][k];
-          if (other >= 0) to[other * a_.result_second] = q[i][k];
-        });
+        places.write(shared_ + a_.staged_at + unit * a_.result_unit + place * a_.result_first, p[i], q[i]);
       });
     }
   }
@@ -105,7 +96,7 @@ class SeparablePlaneWork {
 
   FREQOPS_HOST_DEVICE void store(int64_t round, int thread) const {
     const Place place(a_, round);
-    T* y = static_cast<T*>(a_.y.data) + place.image * a_.y.image + place.unit * a_.y.unit;
+    T* y = static_cast<T*>(a_.y.data) + place.image * a_.y.image + int64_t{place.unit} * a_.y.unit;
     const int count = place.units * a_.first.outputs * a_.second.outputs;
     if (a_.whole) {
       store_whole(y, count, thread);
@@ -139,7 +130,25 @@ class SeparablePlaneWork {
     }
   };
 
-  static FREQOPS_HOST_DEVICE void list_weights(const SeparableAxis<Value>& axis, Value* to, int thread) {
+  // Where the outputs of a tile's pairs go.
+  struct PairPlaces {
+    int one[kTilePairs], other[kTilePairs];  // -1: nowhere
+    FREQOPS_HOST_DEVICE PairPlaces(const SeparableAxis<Value>& axis, int tile, int step) {
+      static_for<kTilePairs>([&](auto k) {
+        const int pair = tile + k * axis.tiles, first = axis.first_output(pair), second = axis.second_output(pair);
+        one[k] = first < 0 ? -1 : first * step;
+        other[k] = second < 0 ? -1 : second * step;
+      });
+    }
+    FREQOPS_HOST_DEVICE void write(Value* to, const Value (&p)[kTilePairs], const Value (&q)[kTilePairs]) const {
+      static_for<kTilePairs>([&](auto k) FREQOPS_INLINED {
+        if (one[k] >= 0) to[one[k]] = p[k];
+        if (other[k] >= 0) to[other[k]] = q[k];
+      });
+    }
+  };
+
+  static FREQOPS_HOST_DEVICE void list_weights(const SeparableAxis<Value>& axis, Value* to, bool doubled, int thread) {
     const int count = axis.even + axis.odd, width = axis.tiles * kTilePairs;
     // Neighbouring threads read neighbours in a row of the matrix.
     int place = 0, n = thread;
@@ -149,46 +158,95 @@ class SeparablePlaneWork {
       if (place >= width) return;
       const int tile = static_cast<int>(static_cast<unsigned>(place) / kTilePairs), k = place - tile * kTilePairs;
       const bool odd = n >= axis.even;
-      to[n * width + place] = axis.weight(odd ? 1 : 0, tile + k * axis.tiles, odd ? n - axis.even : n);
+      const Value weight = axis.weight(odd ? 1 : 0, tile + k * axis.tiles, odd ? n - axis.even : n);
+      const bool middle = doubled && axis.mirrored && 2 * n == axis.size;
+      to[(tile * axis.weights_step() + n) * kTilePairs + k] = middle && !odd ? weight / 2 : weight;
       n += kSeparableThreads;
     }
   }
 
-  // The up to four samples that both foldings bring together.
-  FREQOPS_HOST_DEVICE void stage_quad(const T* x, const Coordinates& at) const {
-    const int c = at.first, r = at.second, c_other = a_.first.partner(c), r_other = a_.second.partner(r);
-    const bool exists = c < a_.first.unpaired();
-    const auto load = [&](int column, int row, bool there) {
-      return there ? to_float(load_element(x + column * a_.x.first + row * a_.x.second)) : Value{0};
-    };
-    const Value a = load(c, r, exists), b = load(c_other, r, c_other >= 0);
-    const bool folded = r_other >= 0;
-    const Value d = load(c, r_other, exists && folded), e = load(c_other, r_other, c_other >= 0 && folded);
-    Value* line = shared_ + a_.staged_at + (r * a_.units + at.unit) * a_.staged_step + c;
-    const bool odd = a_.first.mirrored && c < a_.first.odd;
-    const auto write = [&](Value* to, Value one, Value other) {
-      to[0] = one + other;
-      if (odd) to[a_.first.even] = c_other >= 0 ? one - other : Value{0};
-    };
-    write(line, a + d, b + e);
-    if (folded) write(line + (a_.second.unpaired() - 1) * a_.units * a_.staged_step, a - d, b - e);
+  template <int Count>
+  FREQOPS_HOST_DEVICE void stage_vectors(int64_t round, int thread) const {
+    const Place place(a_, round);
+    const T* x = static_cast<const T*>(a_.x.data) + place.image * a_.x.image + int64_t{place.unit} * a_.x.unit;
+    const int count = a_.first.even / Count * a_.second.unpaired() * a_.units;
+    FREQOPS_ONE_TURN
+    for (int i = thread; i < count; i += kSeparableThreads) {
+      const Coordinates at(a_.lanes, a_.stage_inner, a_.stage_outer, i);
+      if (at.unit < place.units) stage_quads<Count>(x + at.unit * a_.x.unit, at);
+    }
+  }
+
+  // Samples c, c + 1, ... of a line and what they are paired with; zeros behind the line.
+  template <int Count>
+  struct Samples {
+    Value own[Count], paired[Count];
+
+    // Of what is not used, anything in the line: weights 0 go with it. The sample in the middle is paired with itself.
+    FREQOPS_HOST_DEVICE Samples(const T* line, int step, int c, int size, bool mirrored) {
+      static_for<Count>([&](auto i) { own[i] = paired[i] = 0; });
+      if (c >= size) return;
+      if constexpr (Count == 1) {
+        own[0] = to_float(load_element(line + c * step));
+        if (mirrored && c > 0) paired[0] = to_float(load_element(line + (size - c) * step));
+      } else {
+        widen(load_aligned<T, Count>(line + c), own);
+        if (!mirrored) return;
+        Value backwards[Count];
+        widen(load_aligned<T, Count>(line + size - c - Count), backwards);
+        static_for<Count - 1>([&](auto i) { paired[i + 1] = backwards[Count - 1 - i]; });
+        if (c > 0) paired[0] = to_float(load_element(line + size - c));
+      }
+    }
+  };
+
+  // Of one line or of two that are paired.
+  template <int Count>
+  FREQOPS_HOST_DEVICE void stage_quads(const T* x, const Coordinates& at) const {
+    const SeparableAxis<Value>& axis = a_.first;
+    const int c = at.first * Count, other = a_.second.partner(at.second);
+    Samples<Count> samples(x + at.second * a_.x.second, a_.x.first, c, axis.size, axis.mirrored);
+    Value* line = shared_ + a_.staged_at + (at.second * a_.units + at.unit) * a_.staged_step + c;
+    if (other >= 0) {
+      const Samples<Count> paired(x + other * a_.x.second, a_.x.first, c, axis.size, axis.mirrored);
+      Samples<Count> differences = samples;
+      static_for<Count>([&](auto i) {
+        differences.own[i] -= paired.own[i];
+        differences.paired[i] -= paired.paired[i];
+        samples.own[i] += paired.own[i];
+        samples.paired[i] += paired.paired[i];
+      });
+      write_folded(line + (a_.second.unpaired() - 1) * a_.units * a_.staged_step, differences, c);
+    }
+    write_folded(line, samples, c);
+  }
+  template <int Count>
+  FREQOPS_HOST_DEVICE void write_folded(Value* line, const Samples<Count>& samples, int c) const {
+    struct alignas(Count * sizeof(Value)) Several {
+      Value at[Count];
+    } even, odd;
+    static_for<Count>([&](auto i) {
+      even.at[i] = samples.own[i] + samples.paired[i];
+      odd.at[i] = samples.own[i] - samples.paired[i];
+    });
+    *reinterpret_cast<Several*>(line) = even;
+    if (a_.first.mirrored && c < a_.first.odd) *reinterpret_cast<Several*>(line + a_.first.even) = odd;
   }
 
   // sums[i][k] += sum over n < count of line n's column i times weights[n][k].
   FREQOPS_HOST_DEVICE void add_across(Value (&sums)[4][kTilePairs], const Value* from, const Four<Value>* weights,
                                       int count) const {
-    const int step = a_.passed_step, weights_step = a_.second.tiles;
+    const int step = a_.passed_step;
 #if defined(__CUDA_ARCH__)
 #pragma unroll 4
 #endif
     for (int n = 0; n < count; ++n) {
       const auto samples = *reinterpret_cast<const Four<Value>*>(from);
-      const Four<Value> weight = *weights;
+      const Four<Value> weight = weights[n];
       static_for<4>([&](auto i) {
         static_for<kTilePairs>([&](auto k) { sums[i][k] += samples.at[i] * weight.at[k]; });
       });
       from += step;
-      weights += weights_step;
     }
   }
 

@@ -1,0 +1,92 @@
+"""What the two ways of resizing planes cost on a CPU: matrices per axis, or transforms.
+
+The constants are nanoseconds of one core, fitted to measurements at 7 to 224 samples (AVX-512, Zen
+4, benchmarks/README.md says how to repeat them); only their ratios matter. Between 40 and 60
+samples the two are close, so a machine of other ratios loses little.
+"""
+
+from __future__ import annotations
+
+import functools
+import math
+from collections.abc import Sequence
+
+_MULTIPLY_ADD = 0.024  # of the matrices, in vectors
+_SAMPLE = 0.25  # read or written
+_CHANNELS_LAST_SAMPLE = 1.2  # gathered into planes, or scattered: the transforms want planes
+_BUTTERFLY = 0.0214  # times n log2 n
+_GENERIC = 0.0108  # times n p, for a prime factor p without a codelet
+_CODELETS = (2, 3, 5, 7, 11, 13, 23)
+_LANES = 16  # lines are transformed so many at a time
+# Beyond, a matrix takes more memory than it is worth.
+_MOST_ENTRIES = 1 << 22
+
+
+def prefers_transforms(
+    sizes: Sequence[int], targets: Sequence[int], *, channels_last: bool
+) -> bool:
+    """Whether planes of ``sizes`` become ``targets`` sooner by transforms than by matrices."""
+    return _prefers_transforms(tuple(sizes), tuple(targets), channels_last)
+
+
+@functools.lru_cache(maxsize=1024)
+def _prefers_transforms(
+    sizes: tuple[int, ...], targets: tuple[int, ...], channels_last: bool
+) -> bool:
+    if any(size * target > _MOST_ENTRIES for size, target in zip(sizes, targets, strict=True)):
+        return True
+    samples = math.prod(sizes) + math.prod(targets)
+    matrices = _MULTIPLY_ADD * _multiply_adds(sizes, targets) + _SAMPLE * samples
+    transforms = _transforms(sizes, targets)
+    transforms += (_CHANNELS_LAST_SAMPLE if channels_last else _SAMPLE) * samples
+    return transforms < matrices
+
+
+def _multiply_adds(sizes: tuple[int, ...], targets: tuple[int, ...]) -> float:
+    """Mirrored matrices take half of a product's, and half of those where every 2nd is a copy."""
+
+    def share(size: int, target: int) -> float:
+        return 0.25 if max(size, target) == 2 * min(size, target) else 0.5
+
+    if len(sizes) == 1:
+        return sizes[0] * targets[0] * share(sizes[0], targets[0])
+    (height, width), (rows, columns) = sizes, targets
+    lines = min(rows, height)  # whichever axis leaves less in between is summed first
+    return rows * height * (width if rows <= height else columns) * share(
+        height, rows
+    ) + lines * width * columns * share(width, columns)
+
+
+def _transforms(sizes: tuple[int, ...], targets: tuple[int, ...]) -> float:
+    if len(sizes) == 1:
+        return _transform(sizes[0]) + _transform(targets[0])
+    (height, width), (rows, columns) = sizes, targets
+    kept = _in_lanes(min(height, rows))
+    return (
+        _in_lanes(width) * _transform(height)
+        + kept * (_transform(width) + _transform(columns))
+        + _in_lanes(columns) * _transform(rows)
+    )
+
+
+def _in_lanes(lines: int) -> int:
+    return -(-lines // _LANES) * _LANES
+
+
+def _transform(size: int) -> float:
+    """Of one line, half of a pair."""
+    rest, primes = size, 0
+    for radix in _CODELETS:
+        while rest % radix == 0:
+            rest //= radix
+    smooth = size // rest
+    factor = 2
+    while rest > 1:
+        if factor * factor > rest:
+            factor = rest
+        if rest % factor == 0:
+            rest //= factor
+            primes += factor
+        else:
+            factor += 1
+    return size * (_BUTTERFLY * math.log2(max(smooth, 2)) + _GENERIC * primes)
