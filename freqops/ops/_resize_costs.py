@@ -12,10 +12,12 @@ import math
 from collections.abc import Sequence
 
 _MULTIPLY_ADD = 0.024  # of the matrices, in vectors
+_UPWARDS = 1.35  # times that, where rows become more: every line is transposed
 _SAMPLE = 0.25  # read or written
 _CHANNELS_LAST_SAMPLE = 1.2  # gathered into planes, or scattered: the transforms want planes
 _BUTTERFLY = 0.0214  # times n log2 n
 _GENERIC = 0.0108  # times n p, for a prime factor p without a codelet
+_ALONE = 1.4  # times both, for lines that are no rows of a plane
 _CODELETS = (2, 3, 5, 7, 11, 13, 23)
 _LANES = 16  # lines are transformed so many at a time
 # Beyond, a matrix takes more memory than it is worth.
@@ -59,7 +61,7 @@ def _multiply_adds(sizes: tuple[int, ...], targets: tuple[int, ...]) -> float:
 
 def _transforms(sizes: tuple[int, ...], targets: tuple[int, ...]) -> float:
     if len(sizes) == 1:
-        return _transform(sizes[0]) + _transform(targets[0])
+        return _ALONE * (_transform(sizes[0]) + _transform(targets[0]))
     (height, width), (rows, columns) = sizes, targets
     kept = _in_lanes(min(height, rows))
     return (
