@@ -54,9 +54,9 @@ def _multiply_adds(sizes: tuple[int, ...], targets: tuple[int, ...]) -> float:
         return sizes[0] * targets[0] * share(sizes[0], targets[0])
     (height, width), (rows, columns) = sizes, targets
     lines = min(rows, height)  # whichever axis leaves less in between is summed first
-    return rows * height * (width if rows <= height else columns) * share(
-        height, rows
-    ) + lines * width * columns * share(width, columns)
+    first = rows * height * (width if rows <= height else columns) * share(height, rows)
+    both = first + lines * width * columns * share(width, columns)
+    return both if rows <= height else _UPWARDS * both
 
 
 def _transforms(sizes: tuple[int, ...], targets: tuple[int, ...]) -> float:
