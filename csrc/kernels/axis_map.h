@@ -5,9 +5,7 @@
 // y[m] = p[m] + q[m] and y[-m] = p[m] - q[m], where p sums e alone and q sums o: half the work.
 #pragma once
 
-#include <cstddef>
 #include <cstdint>
-#include <vector>
 
 namespace freqops {
 
@@ -31,30 +29,6 @@ struct AxisMap {
   const T* own_odd;
   // A functional of the inputs, summed up as one more output behind the last: see Separable::outer.
   bool functional;
-};
-
-template <class T>
-class PackedAxisMap {
- public:
-  // `matrix` is [outputs][inputs], contiguous; of a mirrored one rows 0 to outputs / 2 are read. `functional`, null or
-  // [inputs], is any. `block` is the kernel's.
-  PackedAxisMap(const T* matrix, int64_t outputs, int64_t inputs, const T* functional, bool mirrored, int block);
-
-  AxisMap<T> map() const;
-
- private:
-  struct Weights {
-    T even, odd;
-  };
-  Weights weights(int64_t sum, int64_t n) const;
-  void find_terms();
-  void fill_blocks();
-
-  const T* matrix_;  // only while packing
-  const T* functional_;
-  AxisMap<T> map_{};
-  std::vector<int32_t> input_, own_term_;
-  std::vector<T> even_, odd_, own_even_, own_odd_;
 };
 
 }  // namespace freqops

@@ -7,7 +7,6 @@
 #pragma once
 
 #include <cstdint>
-#include <vector>
 
 #include "fft/plan.h"
 #include "images.h"
@@ -39,20 +38,6 @@ struct ResizeSpectrum {
   ResizedAxis<T> h, w;
   // The corner where both axes have their K/2: the sum of two diagonal bins instead of half that of four.
   bool two_corner;
-};
-
-// Owns what a ResizedAxis points to besides the plans.
-template <class T>
-class ResizedAxisTables {
- public:
-  // gain holds min(N, M) / 2 + 1 numbers.
-  ResizedAxisTables(const AxisPlan<T>& in, const AxisPlan<T>& out, const double* gain);
-  const ResizedAxis<T>& axis() const { return axis_; }
-
- private:
-  ResizedAxis<T> axis_{};
-  std::vector<int32_t> in_slot_, out_slot_;
-  std::vector<T> gain_, sine_;
 };
 
 }  // namespace freqops

@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include "../kernels/cpu/dispatch.h"
+#include "../kernels/resize_spectrum_plan.h"
 #include "plan_cache.h"
 #include "pool_geometry.h"
 #include "tensor_images.h"

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 
+#include "../kernels/axis_map_plan.h"
 #include "../kernels/cpu/dispatch.h"
 #include "pool_geometry.h"
 #include "tensor_images.h"

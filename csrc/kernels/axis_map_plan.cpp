@@ -1,4 +1,4 @@
-#include "axis_map.h"
+#include "axis_map_plan.h"
 
 #include <algorithm>
 

@@ -1,4 +1,4 @@
-#include "resize_spectrum.h"
+#include "resize_spectrum_plan.h"
 
 #include <algorithm>
 #include <cmath>
