@@ -21,22 +21,33 @@ size_t folded_elements(const AxisMap<T>& map) {
   return size_t(map.terms) * (map.mirrored ? 2 : 1) * kMostVectors * kLanes<T>;
 }
 
-// Where the vectors of one call lie in a row. Vectors of a row that is no multiple of them overlap: the last one starts
-// early, and what both hold is summed, and stored, twice with the same result.
+// Where the vectors of one call lie in a row of the input and in one of the output.
 struct Vectors {
   int count;
-  ptrdiff_t at[kMostVectors];
+  ptrdiff_t from[kMostVectors], to[kMostVectors];
 };
 
-// Calls visit(Vectors) for the vectors that cover `lanes` elements, at least one vector, in calls of about equal size.
+// The lanes of a row: `runs` runs of `lanes` elements.
+struct Row {
+  int64_t runs, lanes;
+  ptrdiff_t from_run, to_run;  // from one run to the next
+};
+
+// Calls visit(Vectors) for the vectors that cover a row, in calls of about equal size. Vectors of a run that is no
+// multiple of them overlap: the last one starts early, and what both hold is summed, and stored, twice with the same
+// result. Behind a run shorter than a vector there must be room for one.
 template <class T, class Visit>
-void for_each_vectors(int64_t lanes, Visit&& visit) {
-  const int64_t all = (lanes + kLanes<T> - 1) / kLanes<T>;
+void for_each_vectors(const Row& row, Visit&& visit) {
+  const int64_t per_run = (row.lanes + kLanes<T> - 1) / kLanes<T>, all = row.runs * per_run;
+  int64_t run = 0, place = 0;
   for (int64_t first = 0; first < all;) {
     const int64_t calls = (all - first + kMostVectors - 1) / kMostVectors;
-    Vectors vectors{static_cast<int>((all - first + calls - 1) / calls), {}};
+    Vectors vectors{static_cast<int>((all - first + calls - 1) / calls), {}, {}};
     for (int v = 0; v < vectors.count; ++v) {
-      vectors.at[v] = std::max<int64_t>(0, std::min<int64_t>((first + v) * kLanes<T>, lanes - kLanes<T>));
+      const int64_t lane = std::max<int64_t>(0, std::min<int64_t>(place * kLanes<T>, row.lanes - kLanes<T>));
+      vectors.from[v] = run * row.from_run + lane;
+      vectors.to[v] = run * row.to_run + lane;
+      if (++place == per_run) place = 0, ++run;
     }
     visit(vectors);
     first += vectors.count;
@@ -45,8 +56,8 @@ void for_each_vectors(int64_t lanes, Visit&& visit) {
 // The first `count` vectors of a row.
 template <class T>
 Vectors first_vectors(int count) {
-  Vectors vectors{count, {}};
-  for (int v = 0; v < count; ++v) vectors.at[v] = v * kLanes<T>;
+  Vectors vectors{count, {}, {}};
+  for (int v = 0; v < count; ++v) vectors.from[v] = vectors.to[v] = v * kLanes<T>;
   return vectors;
 }
 
@@ -135,10 +146,10 @@ FREQOPS_NOINLINE void sum_block(const AxisMap<T>& map, int first, const T* folde
 #pragma GCC unroll 4
     for (int v = 0; v < Count; ++v) {
       if constexpr (Mirrored) {
-        store<T>(here + vectors.at[v], sum[0][s][v] + sum[1][s][v]);
-        if (there) store<T>(there + vectors.at[v], sum[0][s][v] - sum[1][s][v]);
+        store<T>(here + vectors.to[v], sum[0][s][v] + sum[1][s][v]);
+        if (there) store<T>(there + vectors.to[v], sum[0][s][v] - sum[1][s][v]);
       } else {
-        store<T>(here + vectors.at[v], sum[0][s][v]);
+        store<T>(here + vectors.to[v], sum[0][s][v]);
       }
     }
   }

@@ -196,25 +196,24 @@ class PlanesRunner {
   }
   static vector_of<T> vector_at(const T* p) { return freqops::cpu::FREQOPS_LEVEL::load<T>(p); }
 
-  // From scratch or the input, null, to scratch or, `last`, the output. Planes that lie in tensors go one by one.
+  // From scratch or the input, null, to scratch or, `last`, the output.
   void along_height(const Rows* from, bool last) {
     const bool from_tensor = !from && direct_in_, to_tensor = last && direct_out_;
-    const Rows& in = from ? *from : in_;
-    const Rows& out = last ? out_ : middle_;
-    if (!from_tensor && !to_tensor) return sum_rows(in.data, in.row, out.data, out.row, in.row);
-    for (int64_t plane = 0; plane < count_; ++plane) {
-      sum_rows(from_tensor ? line_of(op_.x, first_ + plane, 0) : in.at(0, plane),
-               from_tensor ? op_.x.row_stride : in.row,
-               to_tensor ? line_of(op_.y, first_ + plane, 0) : out.at(0, plane), to_tensor ? op_.y.row_stride : out.row,
-               to_tensor ? op_.y.width : in.line);
-    }
-  }
-  void sum_rows(const T* in, ptrdiff_t in_stride, T* out, ptrdiff_t out_stride, int64_t lanes) {
-    for_each_vectors<T>(lanes, [&](const Vectors& vectors) {
+    const Rows in = from_tensor ? tensor_rows(op_.x) : from ? *from : in_;
+    const Rows out = to_tensor ? tensor_rows(op_.y) : last ? out_ : middle_;
+    // Planes of a tensor lie apart; in scratch their rows lie end to end, and what is behind the last is free.
+    const bool apart = from_tensor || to_tensor;
+    const int64_t lanes = to_tensor ? op_.y.width : from_tensor ? op_.x.width : in.line;
+    const Row row = apart ? Row{count_, lanes, in.line, out.line} : Row{1, together_ * lanes, 0, 0};
+    for_each_vectors<T>(row, [&](const Vectors& vectors) {
       map_axis<T>(
-          *op_.rows, vectors, folded_, out, out_stride,
-          [&](int64_t n, int v) { return vector_at(in + n * in_stride + vectors.at[v]); }, [&] { ahead_.fetch(); });
+          *op_.rows, vectors, folded_, out.data, out.row,
+          [&](int64_t n, int v) { return vector_at(in.data + n * in.row + vectors.from[v]); }, [&] { ahead_.fetch(); });
     });
+  }
+  // The planes of this item where they lie in a tensor.
+  Rows tensor_rows(const Images& images) const {
+    return {line_of(images, first_, 0), images.width, images.height * images.width};
   }
 
   // The lines of `rows` rows: of the input, or of what was summed along the height, to the output or to the middle.
