@@ -246,9 +246,9 @@ FREQOPS_HOST_DEVICE void transpose_blocks(V (&row)[Lanes]) {
 
 }  // namespace transpose_detail
 
-// Transposes a square of kLanes x kLanes elements: row i is read at source(i), column i written at target(i).
-template <class T, class Source, class Target>
-FREQOPS_HOST_DEVICE void transpose_square(Source&& source, Target&& target) {
+// Transposes a square of kLanes x kLanes elements: row i is read at source(i), column i given to put(i, vector).
+template <class T, class Source, class Put>
+FREQOPS_HOST_DEVICE void transpose_to(Source&& source, Put&& put) {
   vector_of<T> row[kLanes<T>];
 #pragma GCC unroll 16
   for (int i = 0; i < kLanes<T>; ++i) row[i] = load<T>(source(i));
@@ -256,7 +256,12 @@ FREQOPS_HOST_DEVICE void transpose_square(Source&& source, Target&& target) {
   transpose_detail::transpose_inside<kLanes<T>, kBlock, 1>(row);
   if constexpr (kLanes<T> > kBlock) transpose_detail::transpose_blocks<kLanes<T>, kBlock, kBlock>(row);
 #pragma GCC unroll 16
-  for (int i = 0; i < kLanes<T>; ++i) store<T>(target(i), row[i]);
+  for (int i = 0; i < kLanes<T>; ++i) put(i, row[i]);
+}
+// Column i is written at target(i).
+template <class T, class Source, class Target>
+FREQOPS_HOST_DEVICE void transpose_square(Source&& source, Target&& target) {
+  transpose_to<T>(source, [&](int i, vector_of<T> v) __attribute__((always_inline)) { store<T>(target(i), v); });
 }
 template <class T>
 FREQOPS_HOST_DEVICE void transpose(const T* source, ptrdiff_t source_stride, T* target, ptrdiff_t target_stride) {

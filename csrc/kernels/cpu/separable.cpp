@@ -34,6 +34,10 @@ bool planes_follow(const Images& images) {
          (images.batch == 1 || images.batch_stride == images.channels * plane);
 }
 template <class T>
+bool holds(const Images& images) {
+  return std::is_same_v<T, double> || images.element == Element::kFloat;
+}
+template <class T>
 bool can_be_direct(const Images& images) {
   return is_direct<T>(images) && planes_follow(images);
 }
@@ -72,18 +76,22 @@ template <class T>
 class PlanesRunner {
  public:
   PlanesRunner(const Separable<T>& op, void* scratch) : op_(op), arena_(scratch) {
-    direct_in_ = can_be_direct<T>(op.x);
-    // What the outer product adds behind a sum along the height is added on the way out.
-    direct_out_ = can_be_direct<T>(op.y) && (op.rows_first || !op.has_outer());
+    narrow_in_ = has_narrow_rows(op);
+    direct_in_ = narrow_in_ || can_be_direct<T>(op.x);
+    // Sums along the height are written by whole vectors, and an outer product is added to them on the way out; sums
+    // along the width by as much of a vector as a row has.
+    const bool ends_in_lines = op.columns && op.rows_first;
+    direct_out_ = ends_in_lines ? holds<T>(op.y) && planes_follow(op.y) : can_be_direct<T>(op.y) && !op.has_outer();
     together_ = planes_together(op);
     // A line of what is summed along the width, where it is kept: whole squares are written.
-    out_width_ = !op.columns ? op.x.width : std::max<int64_t>(op.y.width, kLanes<T>);
-    const int64_t in_row = std::max<int64_t>(together_ * op.x.width, kLanes<T>);
+    const int64_t in_width = narrow_in_ ? kLanes<T> : op.x.width;
+    out_width_ = !op.columns ? in_width : std::max<int64_t>(op.y.width, kLanes<T>);
+    const int64_t in_row = std::max<int64_t>(together_ * in_width, kLanes<T>);
     const int64_t out_row = std::max<int64_t>(together_ * out_width_, kLanes<T>);
     in_ = {nullptr, in_row, op.x.width};
     if (!direct_in_) in_.data = arena_.take(op.x.height * in_row + kLanes<T>);
     if (op.rows && op.columns) {
-      middle_ = op.rows_first ? Rows{nullptr, in_row, op.x.width} : Rows{nullptr, out_row, out_width_};
+      middle_ = op.rows_first ? Rows{nullptr, in_row, in_width} : Rows{nullptr, out_row, out_width_};
       const int64_t rows = op.rows_first ? op.y.height + (op.has_outer() ? 1 : 0) : op.x.height;
       middle_.data = arena_.take(rows * middle_.row + kLanes<T>);
     }
@@ -113,7 +121,8 @@ class PlanesRunner {
     int64_t best = 1;
     double best_share = 0;
     for (int64_t planes = 1; planes <= most; ++planes) {
-      const double both = (can_be_direct<T>(op.x) ? 1 : share(planes * op.x.width)) * share(planes * lines);
+      const int64_t lanes = planes * (has_narrow_rows(op) ? kLanes<T> : op.x.width);
+      const double both = (can_be_direct<T>(op.x) ? 1 : share(lanes)) * share(planes * lines);
       if (both > best_share * 1.02) best = planes, best_share = both;
     }
     return best;
@@ -153,6 +162,13 @@ class PlanesRunner {
   }
   const T* input_line(int64_t row, int64_t plane) const {
     return direct_in_ ? line_of(op_.x, first_ + plane, row) : in_.at(row, plane);
+  }
+
+  // Rows that fill at least half a vector are summed where they lie, a vector each.
+  static bool has_narrow_rows(const Separable<T>& op) {
+    const Images& x = op.x;
+    const bool fills_half = x.width < kLanes<T> && 2 * x.width >= kLanes<T>;
+    return op.rows && op.rows_first && holds<T>(x) && planes_follow(x) && fills_half;
   }
 
   // How often map_axis comes back while an item is summed.
@@ -205,10 +221,17 @@ class PlanesRunner {
     const bool apart = from_tensor || to_tensor;
     const int64_t lanes = to_tensor ? op_.y.width : from_tensor ? op_.x.width : in.line;
     const Row row = apart ? Row{count_, lanes, in.line, out.line} : Row{1, together_ * lanes, 0, 0};
+    if (from_tensor && narrow_in_) {
+      return sum_rows(row, in, out, [&](const T* p) { return load_first<T>(p, lanes); });
+    }
+    sum_rows(row, in, out, [](const T* p) { return vector_at(p); });
+  }
+  template <class Load>
+  void sum_rows(const Row& row, const Rows& in, const Rows& out, Load&& load) {
     for_each_vectors<T>(row, [&](const Vectors& vectors) {
       map_axis<T>(
           *op_.rows, vectors, folded_, out.data, out.row,
-          [&](int64_t n, int v) { return vector_at(in.data + n * in.row + vectors.from[v]); }, [&] { ahead_.fetch(); });
+          [&](int64_t n, int v) { return load(in.data + n * in.row + vectors.from[v]); }, [&] { ahead_.fetch(); });
     });
   }
   // The planes of this item where they lie in a tensor.
@@ -266,6 +289,11 @@ class PlanesRunner {
         target[i] = direct_out_ ? line_of(op_.y, first_ + plane, row) : out_.at(row, plane);
       }
       if (++plane == together_) plane = 0, ++row;
+    }
+    if (last && direct_out_ && op_.y.width < kLanes<T>) {
+      transpose_to<T>([&](int i) { return in + i * step; },
+                      [&](int i, vector_of<T> v) { store_first<T>(target[i], op_.y.width, v); });
+      return;
     }
     for_each_square(op_.y.width, [&](int64_t c) {
       transpose_square<T>([&](int i) { return in + (c + i) * step; }, [&](int i) { return target[i] + c; });
@@ -337,7 +365,7 @@ class PlanesRunner {
 
   const Separable<T>& op_;
   Arena<T> arena_;
-  bool direct_in_, direct_out_;
+  bool narrow_in_, direct_in_, direct_out_;
   int64_t together_, out_width_;
   int64_t first_ = 0, count_ = 0;
   FetchAhead ahead_;
