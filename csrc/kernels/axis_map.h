@@ -18,7 +18,7 @@ struct AxisMap {
   int terms;             // that any output needs
   int dense;             // the first so many terms reach more than one sum; each of the others is added to one
   const int32_t* input;  // [terms] n, the smaller of the pair
-  int sums;              // the functional included
+  int sums;
   // What the dense terms are multiplied by, `block` sums together: [sums / block][dense][block], zeros behind the last.
   int block;
   const T* even;
@@ -27,8 +27,13 @@ struct AxisMap {
   const int32_t* own_term;  // [sums rounded up to blocks]
   const T* own_even;
   const T* own_odd;
-  // A functional of the inputs, summed up as one more output behind the last: see Separable::outer.
-  bool functional;
+  // A functional of the inputs, summed up as one more output behind the last: see Separable::outer. What the first
+  // `functional_terms` terms are multiplied by; 0 where there is none.
+  int functional_terms;
+  const T* functional_even;
+  const T* functional_odd;
+
+  bool has_functional() const { return functional_terms > 0; }
 };
 
 }  // namespace freqops

@@ -7,29 +7,29 @@ namespace freqops {
 template <class T>
 PackedAxisMap<T>::PackedAxisMap(const T* matrix, int64_t outputs, int64_t inputs, const T* functional, bool mirrored,
                                 int block)
-    : matrix_(matrix), functional_(functional) {
+    : matrix_(matrix) {
   map_.inputs = static_cast<int>(inputs);
   map_.outputs = static_cast<int>(outputs);
   map_.mirrored = mirrored;
-  map_.functional = functional != nullptr;
-  map_.sums = static_cast<int>(mirrored ? outputs / 2 + 1 : outputs) + (functional ? 1 : 0);
+  map_.sums = static_cast<int>(mirrored ? outputs / 2 + 1 : outputs);
   map_.block = block;
   find_terms();
+  if (functional) fill_functional(functional);
   fill_blocks();
-  matrix_ = functional_ = nullptr;
+  matrix_ = nullptr;
 }
 
-// What e[n] and o[n] are multiplied by in sum `sum`, which without mirroring is what x[n] is multiplied by.
+// What e[n] and o[n] are multiplied by, which without mirroring is what x[n] is multiplied by. A sum that is its own
+// partner has nothing to do with o.
+template <class T>
+typename PackedAxisMap<T>::Weights PackedAxisMap<T>::weights(const T* row, int64_t n, bool own_partner) const {
+  if (!map_.mirrored || n == 0 || 2 * n == map_.inputs) return {row[n], T{0}};
+  const T here = row[n], there = row[map_.inputs - n];
+  return {(here + there) / 2, own_partner ? T{0} : (here - there) / 2};
+}
 template <class T>
 typename PackedAxisMap<T>::Weights PackedAxisMap<T>::weights(int64_t sum, int64_t n) const {
-  const bool functional = functional_ && sum == map_.sums - 1;
-  const T* row = functional ? functional_ : matrix_ + sum * map_.inputs;
-  if (!map_.mirrored) return {row[n], T{0}};
-  const bool alone = n == 0 || 2 * n == map_.inputs;
-  if (alone) return {row[n], T{0}};
-  const T here = row[n], there = row[map_.inputs - n];
-  const bool own_partner = !functional && (sum == 0 || 2 * sum == map_.outputs);
-  return {(here + there) / 2, own_partner ? T{0} : (here - there) / 2};
+  return weights(matrix_ + sum * map_.inputs, n, sum == 0 || 2 * sum == map_.outputs);
 }
 
 // Terms that more than one sum needs come first; a term of one sum alone is added where that sum starts.
@@ -68,6 +68,26 @@ void PackedAxisMap<T>::find_terms() {
   map_.terms = static_cast<int>(input_.size());
 }
 
+// Inputs that it alone needs become terms behind all others.
+template <class T>
+void PackedAxisMap<T>::fill_functional(const T* functional) {
+  const int inputs = map_.mirrored ? map_.inputs / 2 + 1 : map_.inputs;
+  std::vector<bool> is_term(inputs);
+  for (const int32_t n : input_) is_term[n] = true;
+  for (int n = 0; n < inputs; ++n) {
+    const Weights w = weights(functional, n, false);
+    if (!is_term[n] && (w.even != 0 || w.odd != 0)) input_.push_back(n);
+  }
+  map_.terms = static_cast<int>(input_.size());
+  map_.functional_terms = 1;  // there is one, even if it is zero
+  for (int i = 0; i < map_.terms; ++i) {
+    const Weights w = weights(functional, input_[i], false);
+    functional_even_.push_back(w.even);
+    functional_odd_.push_back(w.odd);
+    if (w.even != 0 || w.odd != 0) map_.functional_terms = i + 1;
+  }
+}
+
 template <class T>
 void PackedAxisMap<T>::fill_blocks() {
   const int blocks = (map_.sums + map_.block - 1) / map_.block;
@@ -92,6 +112,8 @@ AxisMap<T> PackedAxisMap<T>::map() const {
   map.own_term = own_term_.data();
   map.own_even = own_even_.data();
   map.own_odd = own_odd_.data();
+  map.functional_even = functional_even_.data();
+  map.functional_odd = functional_odd_.data();
   return map;
 }
 

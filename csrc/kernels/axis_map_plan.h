@@ -21,15 +21,16 @@ class PackedAxisMap {
   struct Weights {
     T even, odd;
   };
+  Weights weights(const T* row, int64_t n, bool own_partner) const;
   Weights weights(int64_t sum, int64_t n) const;
+  void fill_functional(const T* functional);
   void find_terms();
   void fill_blocks();
 
   const T* matrix_;  // only while packing
-  const T* functional_;
   AxisMap<T> map_{};
   std::vector<int32_t> input_, own_term_;
-  std::vector<T> even_, odd_, own_even_, own_odd_;
+  std::vector<T> even_, odd_, own_even_, own_odd_, functional_even_, functional_odd_;
 };
 
 }  // namespace freqops

@@ -97,7 +97,7 @@ FREQOPS_HOST_DEVICE void keep_in_register(V& vector) {
 #endif
 }
 
-// Sums of one block, written to rows `stride` apart: output m at out + m * stride, the functional behind the last.
+// Sums of one block, written to rows `stride` apart: output m at out + m * stride.
 template <int Count, bool Mirrored, class T>
 FREQOPS_NOINLINE void sum_block(const AxisMap<T>& map, int first, const T* folded, T* out, ptrdiff_t stride,
                                 const Vectors& vectors) {
@@ -136,13 +136,12 @@ FREQOPS_NOINLINE void sum_block(const AxisMap<T>& map, int first, const T* folde
       }
     }
   }
-  const int pairs = map.sums - (map.functional ? 1 : 0);
 #pragma GCC unroll 8
   for (int s = 0; s < kSums; ++s) {
     const int m = first + s;
     if (m >= map.sums) break;
-    T* here = out + (m < pairs ? m : map.outputs) * stride;
-    T* there = Mirrored && m > 0 && m < pairs && 2 * m != map.outputs ? out + (map.outputs - m) * stride : nullptr;
+    T* here = out + m * stride;
+    T* there = Mirrored && m > 0 && 2 * m != map.outputs ? out + (map.outputs - m) * stride : nullptr;
 #pragma GCC unroll 4
     for (int v = 0; v < Count; ++v) {
       if constexpr (Mirrored) {
@@ -153,6 +152,18 @@ FREQOPS_NOINLINE void sum_block(const AxisMap<T>& map, int first, const T* folde
       }
     }
   }
+}
+
+// The functional, to the row behind the last output.
+template <class T>
+FREQOPS_NOINLINE void sum_functional(const AxisMap<T>& map, const T* folded, T* row, const Vectors& vectors) {
+  vector_of<T> sum[kMostVectors]{};
+  for (int i = 0; i < map.functional_terms; ++i) {
+    for (int v = 0; v < vectors.count; ++v, folded += kLanes<T>) sum[v] += load<T>(folded) * map.functional_even[i];
+    if (!map.mirrored) continue;
+    for (int v = 0; v < vectors.count; ++v, folded += kLanes<T>) sum[v] += load<T>(folded) * map.functional_odd[i];
+  }
+  for (int v = 0; v < vectors.count; ++v) store<T>(row + vectors.to[v], sum[v]);
 }
 
 template <int Count, class T, class Between>
@@ -174,6 +185,7 @@ template <class T, class Load, class Between>
 void map_axis(const AxisMap<T>& map, const Vectors& vectors, T* folded, T* out, ptrdiff_t stride, Load&& load,
               Between&& between) {
   fold_terms(map, vectors.count, folded, load);
+  if (map.has_functional()) sum_functional(map, folded, out + map.outputs * stride, vectors);
   switch (vectors.count) {
     case 1:
       return sum_blocks<1>(map, folded, out, stride, vectors, between);

@@ -257,7 +257,7 @@ class PlanesRunner {
       for (int block = 0; block < blocks; ++block) {
         cross_back(line + block * kLanes<T>, lines, last, crossed_out_ + block * kLanes<T>, step);
       }
-      if (map.functional) {
+      if (map.has_functional()) {
         std::copy_n(crossed_out_ + map.outputs * step, std::min<int64_t>(step, lines - line), functional_ + line);
       }
       line += step;
