@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import importlib
 import importlib.util
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import ducc0
 import numpy as np
 import scipy.fft
+import scipy.signal
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
@@ -51,6 +52,12 @@ def ducc0_filter(x: Tensor, response: Tensor, dims: int = 2) -> Callable[[], Ten
         return torch.from_numpy(target)
 
     return run
+
+
+def scipy_resample(x: Tensor, size: Sequence[int]) -> Tensor:
+    """Both axes of a map resampled by scipy's crop of the spectrum; it has no threads."""
+    lines: Array = scipy.signal.resample(x.detach().numpy(), size[0], axis=-2)
+    return torch.from_numpy(scipy.signal.resample(lines, size[1], axis=-1))
 
 
 def radial_mask(size: int, radius: float) -> Array:

@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-import functools
-from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any, Literal, NamedTuple
 
 import compositions
 import kornia.filters
@@ -13,25 +10,15 @@ import peers
 import torch
 import torch.nn.functional as F
 from case import Case, Goal
-from interleave import Contender
 from torch import Tensor
+from ways import FORMATS, Pool, Way, contenders, tolerance
 
 import freqops
 
-FORMATS = {"NCHW": torch.contiguous_format, "NHWC": torch.channels_last}
+__all__ = ["FORMATS", "LARGE", "MIDDLE", "SHAPES", "Row"]
+
 SHAPES = ((16, 64, 112, 112), (16, 256, 28, 28), (16, 512, 14, 14))
 LARGE, MIDDLE, _ = SHAPES
-
-Pool = Callable[[Tensor], Tensor]
-Role = Literal["ours", "peer", "other"]
-
-
-class Way(NamedTuple):
-    """One pool and the layout it is called with, where that is not the row's."""
-
-    pool: Pool
-    role: Role = "peer"
-    layout: str | None = None
 
 
 @dataclass(frozen=True)
@@ -82,45 +69,9 @@ class Row:
     def case(self, *goals: Goal) -> Case:
         """The contenders on tensors of the row."""
         x = torch.rand(self.shape).to(self.dtype)
-        half = self.moved_bytes // self.dtype.itemsize // 2
-        source, target = x.new_zeros(half), x.new_zeros(half)
-        contenders = _contenders(self, x)
-        contenders.append(Contender("copy", lambda: target.copy_(source), "floor"))
-        tolerance = 1e-4
-        if self.dtype != torch.float32:
-            # One rounding forward; the composition's gradient is rounded at every step of it.
-            tolerance = (8 if self.backward else 2) * torch.finfo(self.dtype).eps
-        return Case(self.table, self.label, contenders, goals, tolerance, self.moved_bytes)
-
-
-def _contenders(row: Row, x: Tensor) -> list[Contender]:
-    inputs = {
-        layout: x.contiguous(memory_format=memory).requires_grad_(row.backward)
-        for layout, memory in FORMATS.items()
-    }
-    ways = _ways(row, x)
-    upstream = torch.rand_like(ways["freqops"].pool(x))
-    contenders = []
-    for name, way in ways.items():
-        layout = way.layout or row.layout
-        call: Callable[..., Any] = _both if row.backward else _forward
-        own = upstream
-        if way.role == "other" and row.backward:  # its outputs may be fewer, or more
-            own = torch.rand_like(way.pool(x))
-        own = own.contiguous(memory_format=FORMATS[layout])
-        arguments = (way.pool, inputs[layout], own)
-        contenders.append(Contender(name, functools.partial(call, *arguments), way.role))
-    return contenders
-
-
-def _forward(pool: Pool, x: Tensor, _: Tensor) -> Tensor:
-    return pool(x)
-
-
-def _both(pool: Pool, x: Tensor, upstream: Tensor) -> tuple[Tensor, Tensor]:
-    y = pool(x)
-    (gradient,) = torch.autograd.grad(y, x, upstream)
-    return y, gradient
+        entries = contenders(_ways(self, x), x, self.layout, self.backward, self.moved_bytes)
+        agreement = tolerance(self.dtype, self.backward)
+        return Case(self.table, self.label, entries, goals, agreement, self.moved_bytes)
 
 
 def _ways(row: Row, x: Tensor) -> dict[str, Way]:

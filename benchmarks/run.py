@@ -54,6 +54,7 @@ SUITES = {
         ("bench_fft_filter.py", "bench_filter_bank.py", "bench_low_high.py"), 2.5, narrow=True
     ),
     "pooling": Suite(("bench_blur_pool.py", "bench_max_blur_pool.py"), 1.0, narrow=False),
+    "spectral": Suite(("bench_spectral_pool.py",), 1.0, narrow=False),
 }
 PARTS = (*SUITES, "models", "memory")
 

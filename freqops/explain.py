@@ -15,7 +15,7 @@ from torch.utils._pytree import tree_leaves, tree_map_only
 
 from freqops import _C, ops
 from freqops._libraries import CUDA
-from freqops.ops import _cuda, _notes
+from freqops.ops import _cuda, _notes, spectral_pool
 from freqops.ops._responses import CACHE
 
 _BANK = ("fft_filter", "filter_bank", "filter_bank_adjoint", "low_high", "split_bands")
@@ -38,6 +38,19 @@ _POOLING_PATHS = {
     "stencil": "taps, window and strides of the fast path: 16-byte accesses, every row read once",
     "tiled": "beyond the stencils (taps, strides, window, padding, float64): a block has a tile",
     "generic": "beyond tiles (very long taps, or back through a maximum): one thread per output",
+}
+_SPECTRAL = ("spectral_pool", "spectral_pool_adjoint")
+_RESIZES = ("separable", "resize_spectrum")  # what they come down to
+# By what spectral_pool.method answers: the op it calls, and why.
+_RESIZING = {
+    "copy": ("copy", "the size stays and there is no window: x is copied"),
+    "matrix": ("separable", "a matrix along each axis, sooner than transforms at these sizes"),
+    "fft": ("resize_spectrum", "through the spectrum, sooner than matrices at these sizes"),
+}
+_SEPARABLE_PATHS = {
+    "plane": "a block holds planes in its shared memory, and applies one axis, then the other",
+    "tensor_cores": "the same with matrix instructions, which half types have",
+    "lines": "a kernel for each axis: one axis alone, or planes that shared memory does not hold",
 }
 _KEPT_TABLE = "the response's table is kept for calls to come: freqops built the response itself"
 _NEW_TABLE = "the response's table is filled in every call: the response may have changed"
@@ -81,7 +94,7 @@ def _call(name: str, args: tuple[Any, ...]) -> _Call:
         return _Call(name, args[0], args[1], int(args[-1]), CACHE.holds(args[1]))
     if name == "mix_amplitude_phase":
         return _Call(name, args[0], over_channels=args[-1])
-    if name in _cuda.POOLING:
+    if name in (*_cuda.POOLING, *_RESIZES, *_SPECTRAL):
         return _Call(name, args[0], arguments=args)
     return _Call(name, args[0], dims=args[-1])
 
@@ -195,8 +208,13 @@ def _on_cpu(call: _Call) -> tuple[str, list[str]]:
         height = call.x.shape[-2] if call.dims == 2 else 1
         work = "float64" if call.x.dtype == torch.float64 else "float32"
         why.append(_C.fft_filter_plan(height, call.x.shape[-1], work, _planes_together(call)))
-    if call.name in _cuda.POOLING:
-        return kernel, _pooling_layout(call.x)
+    if call.name in _SPECTRAL:
+        name, why = _resizing(call, "cpu")
+        if name == "copy":
+            return "torch copy", why
+        kernel = f"fused {name} kernel, {_C.cpu_level()}"
+    if call.name in (*_cuda.POOLING, *_RESIZES, *_SPECTRAL):
+        return kernel, why + _pooling_layout(call.x)
     if not _one_stride_leads(call.x, call.dims):
         why.append(
             "x is copied first: its axes before the channels cannot be walked with one stride, "
@@ -237,7 +255,60 @@ def _one_stride_leads(x: Tensor, dims: int) -> bool:
     )
 
 
+def _resizing(call: _Call, device: str) -> tuple[str, list[str]]:
+    """The op that a spectral pooling calls, or "copy", and why."""
+    x, targets, *rule = call.arguments
+    sizes = x.shape[-len(targets) :]
+    name, why = _RESIZING[spectral_pool.method(sizes, targets, tuple(rule), x, device)]
+    words = [" x ".join(map(str, axes)) for axes in (sizes, targets)]
+    return name, [f"{words[0]} to {words[1]}: {why}"]
+
+
+def _resizing_on_cuda(call: _Call, device: torch.device) -> tuple[str, list[str]]:
+    name, why = _resizing(call, "cuda") if call.name in _SPECTRAL else (call.name, [])
+    if name == "copy":
+        return "torch copy", why
+    if name == "separable" and _cuda.HAS_SEPARABLE:
+        path = _separable_path(call, device)
+        why.append(_SEPARABLE_PATHS[path])
+        return f"fused separable CUDA kernel, {path} path", [*why, *_pooling_layout(call.x)]
+    composition = "torch composition" if name == "separable" else "torch.fft composition"
+    kernels = _cuda.KERNELS
+    if name == "separable" or kernels is None:
+        why.append("the library of CUDA kernels is not loaded (see `freqops info`)")
+        return composition, [*why, f"CUDA library: {CUDA.reason}"]
+    size = _transformed_size(call)
+    if not kernels.resizes(call.x, size, device):
+        return composition, [*why, kernels.why_not(call.x, len(size))]
+    why.append("rows and columns are transformed by kernels each, in chunks that fit the L2 cache")
+    return "CUDA kernels", why
+
+
+def _transformed_size(call: _Call) -> Any:
+    if call.name not in _SPECTRAL:
+        return call.arguments[3]
+    x, targets, *rule = call.arguments
+    sizes = x.shape[-len(targets) :]
+    return targets[spectral_pool.transformed_axes(sizes, targets, tuple(rule))]
+
+
+def _separable_path(call: _Call, device: torch.device) -> str:
+    if call.name in _SPECTRAL:
+        x, targets, *rule = call.arguments
+        sizes = x.shape[-len(targets) :]
+        outputs = spectral_pool.separable_outputs(sizes, targets, tuple(rule))
+        outer = spectral_pool.needs_outer(call.name, sizes, targets, tuple(rule))
+        mirrored = True
+    else:
+        x, *matrices, vectors, mirrored = call.arguments
+        outputs = [0 if matrix is None else matrix.shape[0] for matrix in matrices]
+        outer = vectors is not None
+    return _cuda.separable_path(x, outputs, outer=outer, mirrored=mirrored, device=device)
+
+
 def _on_cuda(call: _Call, device: torch.device) -> tuple[str, list[str]]:
+    if call.name in (*_RESIZES, *_SPECTRAL):
+        return _resizing_on_cuda(call, device)
     if call.name in _cuda.POOLING:
         return _pooling_on_cuda(call, device)
     kernels = _cuda.KERNELS

@@ -9,6 +9,7 @@ functions.
 from __future__ import annotations
 
 import itertools
+import math
 from collections.abc import Sequence
 from typing import Any
 
@@ -507,3 +508,145 @@ def filtered_leaky_relu2d(
     if clamp is not None:
         bent = bent.clamp(-clamp, clamp)
     return upfirdn2d(bent, fd, 1, down, 0, flip_filter)
+
+
+def diff_stride2d(
+    x: Tensor, stride: Tensor, smoothness: float = 4.0, cropping: bool = True
+) -> Tensor:
+    """DiffStride: rows and columns faded beyond N / (2 stride) bins, cropped where nothing is left.
+
+    Rows keep -k where they keep k - 1, so the Nyquist row of an even height is the negative one
+    alone; columns keep one bin more, as their Nyquist column stands for both signs.
+
+    Args:
+        x: [..., H, W].
+        stride: one per axis, within the limits of the layer.
+        smoothness: bins over which a gain falls to 0.
+        cropping: whether the result is as small as what is kept.
+    """
+    gains, waves, old = [], [], x.shape[-2:]
+    for axis, size in enumerate(old):
+        bins = torch.arange(size, device=x.device)
+        bins = torch.where(2 * bins < size, bins, bins - size)
+        place = torch.where(bins < 0, -bins - 1, bins)
+        fading = (smoothness + size / stride[axis] / 2 - place) / smoothness
+        new = int((fading > 0).sum()) if cropping else size
+        if axis == 0:
+            kept = bins[fading > 0] if cropping else bins
+            gain = fading[kept].clamp(0, 1)
+        else:
+            kept = torch.arange(new // 2 + 1, device=x.device)
+            gain = ((smoothness + size / stride[axis] / 2 + 1 - kept) / smoothness).clamp(0, 1)
+            gain = torch.where((kept == 0) | (2 * kept == new), gain, 2 * gain)
+        angle = 2 * torch.pi / new * torch.outer(torch.arange(new, device=x.device), kept).double()
+        gains.append((kept, gain / new))
+        waves.append(torch.polar(torch.ones_like(angle), angle))
+    (rows, row_gains), (columns, column_gains) = gains
+    spectrum = torch.fft.fft2(x)[..., rows, :][..., columns]
+    weighted = row_gains[:, None] * spectrum * column_gains
+    image: Tensor = (waves[0].to(weighted.dtype) @ weighted @ waves[1].T.to(weighted.dtype)).real
+    return image
+
+
+# --- pooling by the spectrum --------------------------------------------------------------------
+
+
+def resized_spectrum(
+    spectrum: Tensor, axis: int, target: int, window: str | None, nyquist: str, norm: str
+) -> Tensor:
+    """One axis of a full spectrum, unnormalised, as that of another number of samples.
+
+    Bins are taken over by signed frequency. At the smaller size's Nyquist frequency two bins meet
+    in one, or one becomes two; where the sizes are equal it is a bin as any other.
+
+    Args:
+        spectrum: complex, of N samples along the axis.
+        axis: that changes.
+        target: M, bins of the result.
+        window: None or "hamming", whose square root is applied.
+        nyquist: the weight of each bin at the Nyquist frequency of the smaller size.
+        norm: which scale factors the two transforms have together.
+
+    Returns:
+        What torch's inverse transform with ``norm="forward"``, which has no factor, is to be given.
+    """
+    size = spectrum.shape[axis]
+    kept = min(size, target)
+    weights = {"half": 0.5, "ortho": 0.5**0.5, "sum": 1.0 if target < size else 0.5, "zero": 0.0}
+    factor = {"forward": size, "ortho": math.sqrt(size * target), "backward": target}[norm]
+    bins = spectrum.movedim(axis, 0)
+    rows: list[Tensor] = [torch.zeros_like(bins[0])] * target
+    for k in range(-(kept // 2), kept // 2 + 1):
+        gain = 1 / factor
+        if window is not None:
+            gain *= math.sqrt(0.54 + 0.46 * math.cos(2 * math.pi * k / size))
+        if 2 * abs(k) == kept:
+            if size == target and k < 0:
+                continue  # the same bin as +k
+            gain *= 1.0 if size == target else weights[nyquist]
+        rows[k % target] = rows[k % target] + gain * bins[k % size]
+    return torch.stack(rows).movedim(0, axis)
+
+
+def _spectral_pooled(
+    x: Tensor,
+    output_size: Any,
+    scale_factor: Any,
+    window: str | None,
+    nyquist: str,
+    norm: str,
+    dims: int,
+) -> Tensor:
+    axes = tuple(range(-dims, 0))
+    factors = zip(x.shape[-dims:], _per_axis(scale_factor, dims), strict=True)
+    targets = [math.ceil(side * factor) for side, factor in factors]
+    if output_size is not None:
+        targets = _per_axis(output_size, dims)
+    spectrum = torch.fft.fftn(x, dim=axes)
+    for axis, target in zip(axes, targets, strict=True):
+        spectrum = resized_spectrum(spectrum, axis, target, window, nyquist, norm)
+    y: Tensor = torch.fft.ifftn(spectrum, dim=axes, norm="forward").real
+    return y
+
+
+def spectral_pool1d(
+    x: Tensor,
+    output_size: Any = None,
+    *,
+    scale_factor: Any = 0.5,
+    window: str | None = None,
+    nyquist: str = "half",
+    norm: str = "forward",
+) -> Tensor:
+    """The spectrum cropped, or continued with zeros: [..., n]."""
+    return _spectral_pooled(x, output_size, scale_factor, window, nyquist, norm, 1)
+
+
+def spectral_pool2d(
+    x: Tensor,
+    output_size: Any = None,
+    *,
+    scale_factor: Any = 0.5,
+    window: str | None = None,
+    nyquist: str = "half",
+    norm: str = "forward",
+) -> Tensor:
+    """The same along height and width: [..., h, w]."""
+    return _spectral_pooled(x, output_size, scale_factor, window, nyquist, norm, 2)
+
+
+def flc_pool2d(x: Tensor, output_size: Any = None) -> Tensor:
+    """The shifted spectrum cropped around DC, and the real part of what comes back: [..., h, w].
+
+    An even crop has the negative Nyquist frequency and not the positive one.
+    """
+    height, width = x.shape[-2:]
+    if output_size is None:
+        h, w = (max(1, 3 * side // 4 - side // 4) for side in (height, width))
+    else:
+        h, w = _per_axis(output_size, 2)
+    top, left = height // 2 - h // 2, width // 2 - w // 2  # DC is at N // 2, and goes to n // 2
+    spectrum = torch.fft.fftshift(torch.fft.fft2(x, norm="forward"), dim=(-2, -1))
+    cropped = spectrum[..., top : top + h, left : left + w]
+    y: Tensor = torch.fft.ifft2(torch.fft.ifftshift(cropped, dim=(-2, -1)), norm="forward").real
+    return y

@@ -62,6 +62,14 @@ FUNCTIONS: dict[str, Signature] = {
         )
         for dims in (1, 2)
     },
+    **{
+        f"spectral_pool{dims}d": (
+            {**required("x"), "output_size": None},
+            {"scale_factor": 0.5, "window": None, "nyquist": "half", "norm": "forward"},
+        )
+        for dims in (1, 2)
+    },
+    "flc_pool2d": ({**required("x"), "output_size": None}, {}),
     "polyphase_pool2d": (
         {**required("x"), "taps": 1},
         {"criterion": "l2", "padding_mode": "circular", "index": None},
@@ -119,6 +127,14 @@ POOLING_MODULES: dict[str, Signature] = {
         )
         for dims in (1, 2)
     },
+    **{
+        f"SpectralPool{dims}d": (
+            {"output_size": None, "scale_factor": 0.5},
+            {"window": None, "nyquist": "half", "norm": "forward"},
+        )
+        for dims in (1, 2)
+    },
+    "FLCPool2d": ({"output_size": None}, {}),
     "PolyphasePool2d": ({"taps": 1}, {"criterion": "l2", "padding_mode": "circular"}),
     "FilteredLeakyReLU2d": (
         {
@@ -225,6 +241,15 @@ def test_global_filter_parameter() -> None:
     }
     assert {name: tuple(p.shape) for name, p in one.state_dict().items()} == {"weight": (3, 6, 2)}
     assert [name for name, _ in two.named_parameters()] == ["weight"]
+
+
+def test_diff_stride() -> None:
+    """Checkpoints depend on the parameter's name and shape."""
+    options = {"shared": False, "cropping": True}
+    check(freqops.DiffStride2d, ({**required("stride"), "smoothness": 4.0}, options))
+    for shared, shape in ((False, (2,)), (True, (1,))):
+        state = freqops.DiffStride2d(2.0, shared=shared).state_dict()
+        assert {key: tuple(stride.shape) for key, stride in state.items()} == {"stride": shape}
 
 
 @pytest.mark.parametrize("name", ["LowPass2d", "HighPass2d", "LowPass1d", "HighPass1d"])

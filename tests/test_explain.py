@@ -8,11 +8,12 @@ import torch
 from kernels.cuda_replay import ops
 from torch import nn
 from torch._subclasses import FakeTensorMode
+from torch.utils._python_dispatch import TorchDispatchMode
 
 import freqops
 from freqops import _C
 from freqops.explain import Explanation
-from freqops.ops import _cuda
+from freqops.ops import _cuda, spectral_pool
 from freqops.ops._cuda import Kernels
 
 X = torch.randn(4, 3, 32, 20)
@@ -32,6 +33,9 @@ EVERY: list[tuple[str, tuple[Any, ...]]] = [
     ("max_blur_pool1d", (X,)),
     ("max_blur_pool2d", (X, 3)),
     ("upfirdn2d", (X, torch.ones(4), 2, 1, 2)),
+    ("spectral_pool1d", (X,)),
+    ("spectral_pool2d", (X, (50, 20))),
+    ("flc_pool2d", (X,)),
     ("filtered_leaky_relu2d", (X, torch.ones(4), torch.ones(4), None, 2, 2, 4)),
 ]
 
@@ -89,6 +93,61 @@ def test_tells_along_which_axis_a_pooling_goes() -> None:
         "channels_last: vectors lie along the channels",
     )
     assert "x is copied first" in str(freqops.explain("max_blur_pool2d", X.mT))
+
+
+def test_tells_how_a_size_changes() -> None:
+    """By matrices or by transforms: the method that the op itself asks for."""
+    small, large = X, torch.empty(1, 1, 20, 1000)
+    for x, kernel, words in (
+        (small, "separable", "32 x 20 to 16 x 10: a matrix along each axis"),
+        (large, "resize_spectrum", "20 x 1000 to 10 x 500: through the spectrum"),
+    ):
+        for found in (
+            freqops.explain("spectral_pool2d", x),
+            freqops.explain(freqops.FLCPool2d(), x),
+            freqops.explain(torch.ops.freqops.spectral_pool_adjoint, x, _half(x), *RULE),
+        ):
+            assert found.kernel == f"fused {kernel} kernel, {_C.cpu_level()}"
+            assert found.reasons[0].startswith(words)
+            assert found.reasons[1] == "contiguous: vectors lie along the width"
+    same = freqops.explain("spectral_pool2d", small, (32, 20))
+    assert same.kernel == "torch copy"
+    assert same.reasons == (
+        "32 x 20 to 32 x 20: the size stays and there is no window: x is copied",
+    )
+    windowed = freqops.explain("spectral_pool1d", small.half(), 20, window="hamming")
+    assert windowed.kernel.startswith("fused separable kernel")
+    assert windowed.reasons[-1].startswith("float16 is computed in float32")
+
+
+def test_what_explain_tells_is_what_runs() -> None:
+    """The op calls the one that is named, small and large."""
+    calls = []
+
+    class Seen(TorchDispatchMode):
+        def __torch_dispatch__(
+            self, func: Any, types: Any, args: Any = (), kwargs: Any = None
+        ) -> Any:
+            calls.append(func.name())
+            return func(*args, **(kwargs or {}))
+
+    named = set()
+    for side in (8, 16, 31, 64, 96, 128, 224):
+        x = torch.randn(1, side, side)
+        told = freqops.explain("spectral_pool2d", x).kernel.split()[1]
+        calls.clear()
+        with Seen():  # of the implementation: a mode does not see what is called within an op
+            spectral_pool._pool(x, _half(x), *RULE)
+        assert f"freqops::{told}" in calls
+        named.add(told)
+    assert named == {"separable", "resize_spectrum"}
+
+
+RULE = ("", "half", "forward")
+
+
+def _half(x: torch.Tensor) -> list[int]:
+    return [side // 2 for side in x.shape[-2:]]
 
 
 def test_names_what_torch_does_instead() -> None:
@@ -161,6 +220,78 @@ def test_cuda_pooling_without_its_library(monkeypatch: pytest.MonkeyPatch) -> No
     found = on_cuda("max_blur_pool2d", X)
     assert found.kernel == "torch composition"
     assert "not loaded" in found.reasons[0]
+
+
+def test_cuda_spectral_pooling_without_its_library(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(_cuda, "HAS_SEPARABLE", False)
+    monkeypatch.setattr(_cuda, "KERNELS", None)
+    small, large = torch.empty(2, 3, 64, 64), torch.empty(2, 3, 512, 512)
+    found = on_cuda("spectral_pool2d", small)
+    assert found.device == "cuda:0"
+    assert found.kernel == "torch composition"
+    assert "64 x 64 to 32 x 32: a matrix along each axis" in found.reasons[0]
+    assert "not loaded" in found.reasons[1]
+    found = on_cuda("flc_pool2d", large)
+    assert found.kernel == "torch.fft composition"
+    assert "512 x 512 to 256 x 256: through the spectrum" in found.reasons[0]
+    assert "not loaded" in found.reasons[1]
+    assert on_cuda("spectral_pool2d", small, 64).kernel == "torch copy"
+
+
+@pytest.mark.usefixtures("_library")
+def test_cuda_transforms_with_their_library() -> None:
+    large = torch.empty(2, 3, 512, 300)
+    for name, arguments in (
+        ("spectral_pool2d", (large,)),
+        ("spectral_pool2d", (large, (512, 150))),
+        ("spectral_pool1d", (large.half(), 100)),
+        ("flc_pool2d", (large,)),
+    ):
+        found = on_cuda(name, *arguments)
+        assert found.kernel == "CUDA kernels"
+        assert found.reasons[1].startswith("rows and columns are transformed by kernels each")
+    for x, reason in (
+        (large.double(), "the kernels compute in float32, x is float64"),
+        (torch.empty(2**20), "a line of planes of 1 x 1048576 must fit"),
+    ):
+        found = on_cuda("spectral_pool1d", x)
+        assert found.kernel == "torch.fft composition"
+        assert reason in found.reasons[1]
+
+
+def test_cuda_spectral_pooling_with_its_library(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The library is asked with the numbers of each call in their places."""
+    monkeypatch.setattr(_cuda, "HAS_SEPARABLE", True)
+    asked: list[tuple[Any, ...]] = []
+
+    def path(dtype: torch.dtype, device: torch.device, *numbers: Any) -> str:
+        assert device.type == "cuda"
+        asked.append((dtype, *numbers))
+        return "plane"
+
+    monkeypatch.setattr(_cuda, "_separable_path", path)
+    single, half = torch.float32, torch.float16
+    x = torch.empty(2, 3, 64, 48)
+    for name, arguments, numbers in (
+        ("spectral_pool2d", (x,), (single, [2, 3, 64, 48], [32, 24], False, False, True)),
+        ("spectral_pool2d", (x, (64, 20)), (single, [2, 3, 64, 48], [0, 20], False, False, True)),
+        ("spectral_pool1d", (x.half(), 20), (half, [2, 3, 64, 48], [0, 20], False, False, True)),
+        ("spectral_pool1d", (x[0, 0, 0], 20), (single, [1, 1, 1, 48], [0, 20], False, False, True)),
+        ("flc_pool2d", (x[0, 0],), (single, [1, 1, 64, 48], [32, 24], False, True, True)),
+        ("flc_pool2d", (x, 31), (single, [2, 3, 64, 48], [31, 31], False, False, True)),
+    ):
+        found = on_cuda(name, *arguments)
+        assert found.kernel == "fused separable CUDA kernel, plane path"
+        assert found.reasons[1].startswith("a block holds planes in its shared memory")
+        assert asked[-1] == numbers
+    with FakeTensorMode():
+        there = torch.empty(2, 3, 32, 24, device="cuda").to(memory_format=torch.channels_last)
+        rows = torch.empty(20, 32, device="cuda")
+    back = (there, [64, 48], "", "two_corner", "forward")
+    freqops.explain(torch.ops.freqops.spectral_pool_adjoint, *back)
+    assert asked[-1] == (single, [2, 3, 32, 24], [64, 48], True, True, True)
+    freqops.explain(torch.ops.freqops.separable, there, rows, None, None, False)
+    assert asked[-1] == (single, [2, 3, 32, 24], [20, 0], True, False, False)
 
 
 _FORMS = {

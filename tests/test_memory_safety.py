@@ -252,6 +252,53 @@ def test_max_blur_pool(dtype: torch.dtype, window: int) -> None:
         check(back, expected.view(x.shape), dtype)
 
 
+def draw_axis(size: int, turn: int) -> tuple[int, Tensor, Tensor]:
+    """Another size, gains from the one to the other, and the matrix they make."""
+    target = (size, (size + 1) // 2, size // 2 + 1, 2 * size + 1, max(1, size - 3))[turn % 5]
+    kept = min(size, target)
+    gains = torch.rand(kept // 2 + 1, dtype=torch.float64)
+    m, n = torch.arange(target) * size, torch.arange(size) * target
+    weights = 2 * gains
+    weights[0] = gains[0]
+    if kept % 2 == 0 and size == target:
+        weights[-1] = gains[-1]
+    angles = 2 * torch.pi * ((m[:, None] - n) % (size * target)).double() / (size * target)
+    waves = torch.cos(angles[..., None] * torch.arange(kept // 2 + 1))
+    return target, gains, waves @ weights
+
+
+@every_dtype
+@both_dims
+def test_resizing(dtype: torch.dtype, dims: int) -> None:
+    """By matrices, mirrored or not, with vectors and without, and by transforms."""
+    turns = itertools.count(list(TOLERANCE).index(dtype))
+    work = compute_dtype(dtype)
+    for x, size in inputs(dims, dtype, 2, 5):
+        turn = next(turns)
+        axes = [draw_axis(side, turn + 2 * i) for i, side in enumerate(size)]
+        targets, gains = [axis[0] for axis in axes], [axis[1] for axis in axes]
+        rows, columns = (axes[0][2] if dims == 2 else None), axes[-1][2]
+        expected = x.double() @ columns.T
+        if rows is not None:
+            expected = rows @ expected
+        matrices = (None if rows is None else rows.to(work), columns.to(work))
+        for mirrored in (False, True):
+            y = torch.ops.freqops.separable(x, *matrices, None, mirrored)
+            check(y, expected, dtype)
+        row_gains = gains[0] if dims == 2 else gains[0][:0]
+        y = torch.ops.freqops.resize_spectrum(x, row_gains, gains[-1], targets, False)
+        check(y, expected, dtype)
+        if rows is None:
+            continue
+        alone = torch.ops.freqops.separable(x, matrices[0], None, None, bool(turn % 2))
+        check(alone, rows @ x.double(), dtype)
+        parts = [torch.rand(side, dtype=work) / side for side in (*rows.shape, *columns.shape)]
+        p_h, q_h, p_w, q_w = (part.double() for part in parts)
+        y = torch.ops.freqops.separable(x, *matrices, torch.cat(parts), bool(turn % 2))
+        sums = (q_h[:, None] * x.double() * q_w).sum((-2, -1), keepdim=True)
+        check(y, expected + torch.outer(p_h, p_w) * sums, dtype)
+
+
 @both_dims
 def test_empty(dims: int) -> None:
     size = (5, 6)[-dims:]

@@ -7,7 +7,7 @@ import math
 import torch
 from torch import Tensor
 
-_LARGEST_PLANE = 2**26  # the CPU kernels count the positions of a plane in 32 bits, lanes included
+LARGEST_PLANE = 2**26  # the CPU kernels count the positions of a plane in 32 bits, lanes included
 _DTYPES = (torch.float32, torch.float64, torch.float16, torch.bfloat16)
 
 
@@ -46,7 +46,7 @@ def check_image(op: str, x: object, dims: int, *, argument: str = "x", axes: int
                 f"got shape {list(x.shape)}"
             )
     # A traced size must not be tied to a bound: torch.export would refuse an axis without one.
-    if not torch.compiler.is_compiling() and math.prod(x.shape[-dims:]) > _LARGEST_PLANE:
+    if not torch.compiler.is_compiling() and math.prod(x.shape[-dims:]) > LARGEST_PLANE:
         raise ValueError(
             f"{op}: {argument} must have at most 2**26 samples per plane, got shape {list(x.shape)}"
         )

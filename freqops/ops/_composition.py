@@ -6,10 +6,18 @@ whose result cuFFT would leave undefined otherwise. :func:`freqops.explain` says
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import torch
 from torch import Tensor
 
-from freqops.ops._layout import compute_dtype, like_input, slabs_like_input
+from freqops.ops._layout import (
+    compute_dtype,
+    like_input,
+    like_pooled,
+    slabs_like_input,
+    without_autocast,
+)
 
 
 def symmetrised(response: Tensor, imag: Tensor | None, width: int, dims: int) -> Tensor:
@@ -139,3 +147,96 @@ def mix_amplitude_phase(amplitude: Tensor, phase: Tensor, over_channels: bool) -
     spectrum = _spectrum(phase, dims)
     unit = torch.sgn(spectrum) + (spectrum == 0)
     return out.copy_(_image(_spectrum(amplitude, dims).abs() * unit, amplitude.shape[-dims:]))
+
+
+# --- spectral pooling ---------------------------------------------------------------------------
+
+
+def separable(
+    x: Tensor, rows: Tensor | None, columns: Tensor | None, outer: Tensor | None, mirrored: bool
+) -> Tensor:
+    """The op of this name; a promise to be mirrored is of no use here."""
+    height = x.shape[-2:-1] if rows is None else rows.shape[:1]
+    out = like_pooled(x, [*height, x.shape[-1] if columns is None else columns.shape[0]])
+    if out.numel() == 0:
+        return out
+    return out.copy_(product_of_planes(x.to(compute_dtype(x.dtype)), rows, columns, outer))
+
+
+def product_of_planes(
+    x: Tensor, rows: Tensor | None, columns: Tensor | None, outer: Tensor | None
+) -> Tensor:
+    """rows x columns^T + p_h (q_h^T x q_w) p_w^T, at the precision torch's products are set to.
+
+    Args:
+        x: [..., H, W], or [..., W] without rows, of the dtype of the others.
+        rows: [h, H], with leading axes of its own if they fit those of x; or None.
+        columns: [w, W], as rows.
+        outer: p_h, q_h, p_w and q_w one after the other along the last axis; or None.
+    """
+    with without_autocast(x.device):
+        y: Tensor = x if rows is None else rows @ x
+        y = y if columns is None else y @ columns.mT
+        if outer is None:
+            return y
+        assert rows is not None
+        assert columns is not None
+        lengths = [*rows.shape[-2:], *columns.shape[-2:]]
+        p_h, q_h, p_w, q_w = torch.split(outer, lengths, -1)
+        sums = q_h.unsqueeze(-2) @ x @ q_w.unsqueeze(-1)
+        return y + p_h.unsqueeze(-1) * sums * p_w.unsqueeze(-2)
+
+
+def resize_spectrum(
+    x: Tensor, row_gains: Tensor, column_gains: Tensor, size: Sequence[int], two_corner: bool
+) -> Tensor:
+    """The op of this name: a half spectrum whose bins are taken over, or folded, axis by axis."""
+    width, target = x.shape[-1], size[-1]
+    out = like_pooled(x, [*x.shape[-2:-1], target] if len(size) == 1 else size)
+    if out.numel() == 0:
+        return out
+    kept = min(width, target)
+    spectrum = torch.fft.rfft(x.to(compute_dtype(x.dtype)), dim=-1)[..., : kept // 2 + 1]
+    # The bin K/2 stands for two that meet there (width > target), whose sum is twice the real
+    # part, or for the half of a pair (width < target), whose mirror image the inverse knows.
+    gains = column_gains.to(spectrum.real.dtype)
+    if kept % 2 == 0 and width > target:
+        gains = torch.cat([gains[:-1], 2 * gains[-1:]])
+    spectrum = spectrum * gains
+    if len(size) == 2:
+        height = x.shape[-2]
+        same_way = (height > size[0] and width > target) or (height < size[0] and width < target)
+        corner = two_corner and same_way and kept % 2 == 0
+        spectrum = torch.fft.fft(spectrum, dim=-2)
+        spectrum = _resized_rows(spectrum, row_gains, size[0], corner)
+        spectrum = torch.fft.ifft(spectrum, dim=-2, norm="forward")
+    # A real line has no imaginary part in these, and cuFFT leaves open what becomes of one.
+    spectrum[..., 0].imag.zero_()
+    if target % 2 == 0 and kept == target:
+        spectrum[..., -1].imag.zero_()
+    return out.copy_(torch.fft.irfft(spectrum, n=target, dim=-1, norm="forward"))
+
+
+def _resized_rows(spectrum: Tensor, gains: Tensor, target: int, corner: bool) -> Tensor:
+    """Rows in torch's order of frequencies; ``corner``: as "two_corner" has it, if K is even."""
+    size = spectrum.shape[-2]
+    kept = min(size, target)
+    gains = gains.to(spectrum.real.dtype)[:, None]
+    half, below = kept // 2, (kept + 1) // 2
+    out = spectrum.new_zeros([*spectrum.shape[:-2], target, spectrum.shape[-1]])
+    out[..., :below, :] = spectrum[..., :below, :] * gains[:below]
+    negative = spectrum[..., size - below + 1 :, :] * gains[1:below].flip(0)
+    out[..., target - below + 1 :, :] = negative
+    if kept % 2:
+        return out
+    nyquist = spectrum[..., half, :] * gains[half]
+    out[..., half, :] = nyquist
+    if size > target:
+        out[..., half, :] += spectrum[..., size - half, :] * gains[half]
+    elif size < target:
+        out[..., target - half, :] = nyquist
+    if corner:
+        out[..., half, -1] = 2 * nyquist[..., -1]
+        if size < target:
+            out[..., target - half, -1] = 0
+    return out

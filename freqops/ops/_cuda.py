@@ -15,8 +15,8 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from freqops.ops import _composition, _pooling_composition
-from freqops.ops._layout import like_input, slabs_like_input
+from freqops.ops import _axis_maps, _composition, _pooling_composition
+from freqops.ops._layout import is_channels_last, like_input, like_pooled, slabs_like_input
 from freqops.ops._responses import CACHE, current_stream
 
 _KERNEL_DTYPES = (torch.float32, torch.float16, torch.bfloat16)
@@ -70,6 +70,15 @@ class Kernels:
         channels = x.shape[-3] if over_channels else 1
         answer = self._answer(question, device or x.device, channels, over_channels, *_plane(x, 2))
         return bool(answer)
+
+    def resizes(self, x: Tensor, size: Sequence[int], device: torch.device | None = None) -> bool:
+        """Whether the kernels of resize_spectrum take the planes, or signals, of x to this size."""
+        dims = len(size)
+        if _why_never(x, dims):
+            return False
+        question = self._ops.resize_spectrum_takes.default
+        sizes = *_plane(x, dims), *_plane_sizes(size)
+        return bool(self._answer(question, device or x.device, *sizes))
 
     @staticmethod
     def why_not(x: Tensor, dims: int, over_channels: bool = False) -> str:
@@ -165,6 +174,26 @@ class Kernels:
         mixed = mix(amplitude.contiguous(), phase.contiguous(), over_channels)
         return _in_layout_of(amplitude, mixed)
 
+    def resize_spectrum(
+        self,
+        x: Tensor,
+        row_gains: Tensor,
+        column_gains: Tensor,
+        size: Sequence[int],
+        two_corner: bool,
+    ) -> Tensor:
+        """The op of this name."""
+        dims = len(size)
+        if x.numel() == 0 or not self.resizes(x, size):
+            return _composition.resize_spectrum(x, row_gains, column_gains, size, two_corner)
+        if dims == 1:  # planes of one row, which stays as it is
+            row_gains = _axis_maps.kept_gains(x, 1, 1, ("", "half", "forward"))
+        resize = self._ops.resize_spectrum_planes.default
+        planes = _as_planes(x.contiguous(), dims)
+        y = resize(planes, row_gains, column_gains, _plane_sizes(size), two_corner)
+        y = _reshaped(y, [*x.shape[:-dims], *size])
+        return like_pooled(x, y.shape[-2:]).copy_(y) if is_channels_last(x) else y
+
     # --- filters ----------------------------------------------------------------------------------
 
     def _run(
@@ -237,6 +266,10 @@ def _plane(x: Tensor, dims: int) -> tuple[int, int]:
     return (x.shape[-2] if dims == 2 else 1), x.shape[-1]
 
 
+def _plane_sizes(size: Sequence[int]) -> Sequence[int]:
+    return size if len(size) == 2 else (1, *size)
+
+
 def _as_planes(tensor: Tensor, dims: int) -> Tensor:
     return tensor if dims == 2 else tensor.unsqueeze(-2)
 
@@ -272,6 +305,7 @@ def implementations(kernels: Kernels | None) -> dict[str, Callable[..., Any]]:
         "split_bands": source.split_bands,
         "spectral_correlation": source.spectral_correlation,
         "mix_amplitude_phase": source.mix_amplitude_phase,
+        "resize_spectrum": source.resize_spectrum,
     }
 
 
@@ -294,6 +328,11 @@ if not HAS_POOLING:
         _library.impl(_name, getattr(_pooling_composition, _name), "CUDA")  # type: ignore[no-untyped-call]
 
 
+HAS_SEPARABLE = hasattr(torch.ops.freqops, "separable_path")
+if not HAS_SEPARABLE:
+    _library.impl("separable", _composition.separable, "CUDA")  # type: ignore[no-untyped-call]
+
+
 def pooling_path(name: str, arguments: Sequence[Any], device: torch.device) -> str:
     """Which of the kernels' paths takes a call of a pooling op, in the library's word.
 
@@ -312,17 +351,12 @@ def pooling_path(name: str, arguments: Sequence[Any], device: torch.device) -> s
     elif name != "blur_pool":
         window, max_padding, *rest = rest
     channels = x.shape[-3] if x.dim() > 2 else 1
-    channels_last = (
-        x.dim() == 4
-        and not x.is_contiguous()
-        and x.is_contiguous(memory_format=torch.channels_last)
-    )
     return _pooling_path(
         x.dtype,
         device,
         name,
         [math.prod(x.shape[:-3]), channels, *size],
-        channels_last,
+        is_channels_last(x),
         [taps_h.shape[-1], taps_w.shape[-1]],
         taps_h.dim() > 1,
         window,
@@ -335,4 +369,27 @@ def _pooling_path(dtype: torch.dtype, device: torch.device, *numbers: Any) -> st
     # The path depends on the type and the numbers; a tensor without elements names the device too.
     like = torch.empty(0, dtype=dtype, device=device)
     path: str = torch.ops.freqops.blur_pool_path.default(like, *numbers)
+    return path
+
+
+def separable_path(
+    x: Tensor, outputs: Sequence[int], *, outer: bool, mirrored: bool, device: torch.device
+) -> str:
+    """Which of the kernels' forms takes a call of ``separable``, in the library's word.
+
+    Args:
+        x: stands for the planes of the call.
+        outputs: along the height and the width, 0 where there is no matrix.
+        outer: whether there are vectors.
+        mirrored: whether that is promised of the matrices.
+        device: where the planes of the call lie.
+    """
+    height, channels = ([1, 1, *x.shape][-2], [1, 1, 1, *x.shape][-3])
+    size = [math.prod(x.shape[:-3]), channels, height, x.shape[-1]]
+    return _separable_path(x.dtype, device, size, outputs, is_channels_last(x), outer, mirrored)
+
+
+def _separable_path(dtype: torch.dtype, device: torch.device, *numbers: Any) -> str:
+    like = torch.empty(0, dtype=dtype, device=device)
+    path: str = torch.ops.freqops.separable_path.default(like, *numbers)
     return path

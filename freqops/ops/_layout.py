@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import contextlib
+from collections.abc import Iterator, Sequence
 
 import torch
 from torch import Tensor
@@ -22,14 +23,19 @@ def slabs_like_input(x: Tensor, count: int) -> Tensor:
     return x.new_empty_strided((count, *x.shape), (x.numel(), *slab.stride()))
 
 
+def is_channels_last(x: Tensor) -> bool:
+    """Whether pooling x gives channels_last results: it is, and not contiguous as well."""
+    return (
+        x.dim() == 4
+        and not x.is_contiguous()
+        and x.is_contiguous(memory_format=torch.channels_last)
+    )
+
+
 def like_pooled(x: Tensor, size: Sequence[int]) -> Tensor:
     """Uninitialised, of x's shape before the last two axes; channels_last if x is."""
     out = x.new_empty([*x.shape[:-2], *size])
-    if x.dim() != 4 or x.is_contiguous():
-        return out
-    if not x.is_contiguous(memory_format=torch.channels_last):
-        return out
-    return torch.empty_like(out, memory_format=torch.channels_last)
+    return torch.empty_like(out, memory_format=torch.channels_last) if is_channels_last(x) else out
 
 
 def in_format_of(x: Tensor, y: Tensor, dims: int = 2) -> Tensor:
@@ -45,3 +51,13 @@ def in_format_of(x: Tensor, y: Tensor, dims: int = 2) -> Tensor:
 def compute_dtype(dtype: torch.dtype) -> torch.dtype:
     """The dtype of an op's arithmetic and of its responses: half types round once, on store."""
     return torch.float64 if dtype == torch.float64 else torch.float32
+
+
+@contextlib.contextmanager
+def without_autocast(device: torch.device) -> Iterator[None]:
+    """For torch's products and convolutions, whose factors autocast would round."""
+    if device.type not in ("cpu", "cuda"):
+        yield
+        return
+    with torch.autocast(device.type, enabled=False):
+        yield

@@ -6,13 +6,12 @@ not separable (no kernel of ours takes one) goes through :func:`blur_by_convolut
 
 from __future__ import annotations
 
-import contextlib
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 
 import torch
 from torch import Tensor
 
-from freqops.ops._layout import compute_dtype, like_pooled
+from freqops.ops._layout import compute_dtype, like_pooled, without_autocast
 
 _AXES = (-2, -1)
 
@@ -243,16 +242,6 @@ def max_blur_pool_backward(
 # --- filters that are not separable -------------------------------------------------------------
 
 
-@contextlib.contextmanager
-def _exact(device: torch.device) -> Iterator[None]:
-    """Without autocast, which would round what is convolved."""
-    if device.type not in ("cpu", "cuda"):
-        yield
-        return
-    with torch.autocast(device.type, enabled=False):
-        yield
-
-
 def correlated(x: Tensor, taps: Tensor, stride: Sequence[int]) -> Tensor:
     """Each plane of x correlated with [k, ...] taps, or each channel with its own [C, k, ...].
 
@@ -270,7 +259,7 @@ def correlated(x: Tensor, taps: Tensor, stride: Sequence[int]) -> Tensor:
     planes = x.reshape(-1, channels, *sides) if taps.dim() <= dims or len(lead) != 2 else x
     weight = taps.reshape(channels, 1, *taps.shape[-dims:])
     convolve = getattr(torch.nn.functional, f"conv{dims}d")
-    with _exact(x.device):
+    with without_autocast(x.device):
         result: Tensor = convolve(planes, weight, stride=list(stride), groups=channels)
     return result.reshape(*lead, *result.shape[2:])
 

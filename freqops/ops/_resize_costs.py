@@ -1,4 +1,4 @@
-"""What the two ways of resizing planes cost on a CPU: matrices per axis, or transforms.
+"""What the two ways of resizing (or filtering) planes cost on a CPU: matrices, or transforms.
 
 The constants are nanoseconds of one core, fitted to measurements at 7 to 224 samples (AVX-512, Zen
 4, benchmarks/README.md says how to repeat them); only their ratios matter. Between 40 and 60
@@ -11,6 +11,9 @@ import functools
 import math
 from collections.abc import Sequence
 
+import torch
+from torch import Tensor
+
 _MULTIPLY_ADD = 0.024  # of the matrices, in vectors
 _UPWARDS = 1.35  # times that, where rows become more: every line is transposed
 _SAMPLE = 0.25  # read or written
@@ -22,6 +25,13 @@ _CODELETS = (2, 3, 5, 7, 11, 13, 23)
 _LANES = 16  # lines are transformed so many at a time
 # Beyond, a matrix takes more memory than it is worth.
 _MOST_ENTRIES = 1 << 22
+
+
+def has_channels_as_lanes(x: Tensor) -> bool:
+    """Whether channels are the fastest axis, and enough of them to fill a vector."""
+    if x.dim() != 4 or x.is_contiguous() or x.shape[1] < 8:
+        return False
+    return x.is_contiguous(memory_format=torch.channels_last)
 
 
 def prefers_transforms(

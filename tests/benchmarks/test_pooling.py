@@ -143,9 +143,11 @@ def test_every_file_of_cases_belongs_to_one_suite() -> None:
 
 def test_suites_are_kept_apart_and_read_in_order() -> None:
     environment = {"cpu": "Some CPU", "allocator": "warm", "level": "avx512", "threads": 2}
-    results = [{"environment": {**environment, "suite": name}} for name in ("pooling", "filters")]
+    suites = ("spectral", "pooling", "filters")
+    results = [{"environment": {**environment, "suite": name}} for name in suites]
     names = [run.file_name(result["environment"]) for result in results]
     assert names == [
+        "some-cpu-warm-avx512-2-threads-spectral.json",
         "some-cpu-warm-avx512-2-threads-pooling.json",
         "some-cpu-warm-avx512-2-threads.json",
     ]
@@ -156,7 +158,7 @@ def test_unknown_suite_is_one_sentence() -> None:
     command = [sys.executable, run.__file__, "--suites", "pooling,tea"]
     done = subprocess.run(command, capture_output=True, text=True)
     assert done.returncode == 2
-    sentence = "--suites: must be of filters, pooling, models, memory, got tea"
+    sentence = "--suites: must be of filters, pooling, spectral, models, memory, got tea"
     assert done.stderr.strip().endswith(sentence)
 
 

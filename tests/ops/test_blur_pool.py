@@ -355,7 +355,7 @@ def test_registration(op: Any, arguments: tuple[Any, ...]) -> None:
 def test_compiles() -> None:
     calls = [(torch.randn(shape),) for shape in ((2, 3, 8, 10), (3, 4, 12, 7), (3, 4, 5, 5))]
     calls.append((calls[0][0].to(memory_format=torch.channels_last),))
-    for mode in PADDING_MODES:
+    for mode in ("reflect", "zeros"):  # a word for the op, which is not looked at above it
         assert_compiles(lambda x, mode=mode: freqops.blur_pool2d(x, 4, padding_mode=mode), *calls)
     assert_compiles(freqops.blur_pool1d, *calls)
     assert_compiles(freqops.blur_pool3d, *calls[:3])

@@ -42,6 +42,13 @@ SIZES = [
     (28, 28),
     (56, 56),
 ]
+RESIZED = [
+    ((1, 1), (2, 3)),
+    ((8, 6), (4, 3)),
+    ((5, 9), (7, 4)),
+    ((6, 8), (6, 5)),
+    ((7, 10), (4, 10)),
+]
 DTYPES = [torch.float32, torch.float16, torch.bfloat16]
 every_op = pytest.mark.parametrize("name", NAMES)
 every_filter = pytest.mark.parametrize("name", FILTERS)
@@ -184,6 +191,46 @@ def test_adjoint_is_summed_in_float32(kernels: Kernels) -> None:
     responses[1] = 1 - responses[0]
     summed = kernels.filter_bank_adjoint(y, responses, None, 2)
     torch.testing.assert_close(summed, y[0], rtol=0, atol=2e-3)
+
+
+@pytest.mark.parametrize("dtype", DTYPES, ids=str)
+@pytest.mark.parametrize(("size", "target"), RESIZED, ids=str)
+def test_resizes_spectra(
+    kernels: Kernels, size: tuple[int, int], target: tuple[int, int], dtype: torch.dtype
+) -> None:
+    """Along both axes and the last, in every layout, as the CPU kernels do."""
+    resize = torch.ops.freqops.resize_spectrum
+    gains = [
+        torch.rand(min(pair) // 2 + 1, dtype=torch.float64)
+        for pair in zip(size, target, strict=True)
+    ]
+    values = torch.randn(2, 3, *size).to(dtype)
+    for own, to in ((gains[0], list(target)), (gains[0][:0], [target[1]])):
+        exact = resize(values.double(), own, gains[1], to, False)
+        for _, x in layouts(values):
+            there = resize(x, own, gains[1], to, False)
+            y = kernels.resize_spectrum(x, own, gains[1], to, False)
+            assert y.dtype == dtype
+            assert y.stride() == there.stride()
+            assert not y._is_view()
+            assert_matches(y, exact, float(exact.abs().max()) + 1)
+    line = values[0, 0, 0]
+    y = kernels.resize_spectrum(line, gains[0][:0], gains[1], [target[1]], False)
+    assert_matches(y, resize(line.double(), gains[0][:0], gains[1], [target[1]], False), 10)
+
+
+def test_resizes_no_spectra_where_there_are_none(replayed: Kernels) -> None:
+    """Empty batches, float64, and lines too long for the kernels."""
+    resize = torch.ops.freqops.resize_spectrum
+    gains = torch.rand(3, dtype=torch.float64)
+    for x in (torch.zeros(0, 3, 6, 5), torch.randn(2, 6, 5, dtype=torch.float64)):
+        computed = replayed.resize_spectrum(x, gains, gains, [4, 7], False)
+        torch.testing.assert_close(computed, resize(x, gains, gains, [4, 7], False))
+    line = torch.randn(2**20)
+    computed = replayed.resize_spectrum(line, gains[:0], gains, [5], False)
+    torch.testing.assert_close(
+        computed, resize(line, gains[:0], gains, [5], False), rtol=1e-4, atol=1e-2
+    )
 
 
 # --- what the kernels do not take ----------------------------------------------------------------

@@ -18,12 +18,24 @@ RESPONSE = torch.randn(4, 3, dtype=COMPLEX)
 RESPONSES = torch.randn(2, 4, 3, dtype=COMPLEX)
 OTHER = torch.randn(4, 5, dtype=torch.float64)
 TAPS = torch.randn(3, dtype=torch.float64)
+OUTER = torch.randn(3 + 4 + 2 + 5, dtype=torch.float64)
 Scalar = Callable[[Tensor], Tensor]
 
 
 def scalar(function: Callable[[Tensor], Tensor]) -> Scalar:
     """Cubed, so that second derivatives are not zero."""
     return lambda x: function(x).pow(3).sum()
+
+
+def separable(x: Tensor, rows: Tensor, columns: Tensor, outer: Tensor) -> Tensor:
+    """An op without a function: it stands under several."""
+    result: Tensor = torch.ops.freqops.separable(x, rows, columns, outer, False)
+    return result
+
+
+def by_products(x: Tensor, rows: Tensor, columns: Tensor, outer: Tensor) -> Tensor:
+    p_h, q_h, p_w, q_w = outer.split([*rows.shape, *columns.shape])
+    return rows @ x @ columns.mT + torch.outer(p_h, p_w) * (q_h @ x @ q_w)
 
 
 PAIRS: dict[str, tuple[Scalar, Scalar]] = {
@@ -70,6 +82,18 @@ PAIRS: dict[str, tuple[Scalar, Scalar]] = {
     "max_blur_pool of both": (
         scalar(lambda x: freqops.max_blur_pool2d(x, 2, TAPS * x[0, :3])),
         scalar(lambda x: reference.max_blur_pool2d(x, 2, TAPS * x[0, :3])),
+    ),
+    "spectral_pool": (
+        scalar(lambda x: freqops.spectral_pool2d(x, (2, 8), nyquist="sum")),
+        scalar(lambda x: reference.spectral_pool2d(x, (2, 8), nyquist="sum")),
+    ),
+    "flc_pool": (
+        scalar(lambda x: freqops.flc_pool2d(x, (2, 4))),
+        scalar(lambda x: reference.flc_pool2d(x, (2, 4))),
+    ),
+    "separable of all": (
+        scalar(lambda x: separable(x, OTHER[:3] @ x.mT, x[:2] + 1, OUTER * x[0, 0])),
+        scalar(lambda x: by_products(x, OTHER[:3] @ x.mT, x[:2] + 1, OUTER * x[0, 0])),
     ),
 }
 

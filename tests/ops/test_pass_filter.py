@@ -46,6 +46,54 @@ def test_module_2d(module: type[nn.Module], options: dict[str, Any]) -> None:
         assert torch.equal(layer(x), freqops.fft_filter2d(x, response))
 
 
+@pytest.mark.parametrize("dtype", [torch.float64, torch.float32, torch.bfloat16])
+@pytest.mark.parametrize(
+    "options",
+    [
+        {"kind": "gaussian"},
+        {"kind": "gaussian", "unit": "bins"},
+        {"norm": "linf", "unit": "bins"},
+        {"norm": "linf", "unit": "bins", "inclusive": True},
+    ],
+    ids=str,
+)
+@pytest.mark.parametrize(
+    ("shape", "last"), [((2, 3, 31, 37), False), ((2, 16, 9, 14), True), ((1, 8, 1, 29), True)]
+)
+def test_low_pass_by_matrices(
+    shape: tuple[int, ...], last: bool, options: dict[str, Any], dtype: torch.dtype
+) -> None:
+    x = torch.randn(shape).to(dtype)
+    if last:
+        x = x.contiguous(memory_format=torch.channels_last)
+    cutoff = 4.0 if options.get("unit") == "bins" else 0.1
+    layer = freqops.LowPass2d(cutoff, **options)
+    y = layer(x)
+    response = filters.low_pass(shape[-2:], cutoff, **options, dtype=torch.float64)
+    expected = freqops.fft_filter2d(x.double(), response)
+    tolerance = {torch.float64: 1e-13, torch.float32: 2e-6, torch.bfloat16: 1.6e-2}[dtype]
+    torch.testing.assert_close(y.double(), expected, rtol=0, atol=tolerance)
+    assert y.stride() == x.stride()
+    assert y.dtype == dtype
+
+
+def test_low_pass_by_matrices_where_they_are_faster() -> None:
+    def ops_of(layer: nn.Module, x: torch.Tensor) -> str:
+        with torch.profiler.profile(activities=[torch.profiler.ProfilerActivity.CPU]) as profile:
+            layer(x)
+        return " ".join(event.key for event in profile.key_averages())
+
+    gaussian = freqops.LowPass2d(0.1, kind="gaussian")
+    prime, smooth = torch.randn(2, 3, 61, 61), torch.randn(2, 16, 32, 32)
+    assert "freqops::separable" in ops_of(gaussian, prime)
+    assert "freqops::fft_filter" in ops_of(gaussian, smooth)
+    last = smooth.contiguous(memory_format=torch.channels_last)
+    assert "freqops::separable" in ops_of(gaussian, last)
+    assert "freqops::fft_filter" in ops_of(freqops.LowPass2d(0.1), prime)  # a disc is no product
+    learned = freqops.LowPass2d(nn.Parameter(torch.tensor(0.1)), kind="gaussian")
+    assert "freqops::fft_filter" in ops_of(learned, prime)
+
+
 @pytest.mark.parametrize("module", ONE, ids=lambda module: module.__name__)
 def test_module_1d(module: type[nn.Module]) -> None:
     cutoffs = cutoffs_of(module)

@@ -301,3 +301,78 @@ def test_filtered_lrelu(meta: dict[str, Any], arrays: dict[str, Tensor]) -> None
         return freqops.filtered_leaky_relu2d(x, **filters, bias=b, **meta["kwargs"])
 
     assert_recorded(bent, arrays, 1e-6, **others)
+
+
+# --- pooling by the spectrum --------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(("meta", "arrays"), list(cases("flc_pooling")))
+def test_flc_pooling(meta: dict[str, Any], arrays: dict[str, Tensor]) -> None:
+    if 2 in meta["mod4"]:
+        pytest.skip(
+            f"recorded defect: of {meta['HW']} samples the crop is not centred, and every "
+            "frequency comes out one bin too high"
+        )
+    assert_recorded(freqops.flc_pool2d, placed(arrays), 1e-12)
+
+
+@pytest.mark.parametrize(("meta", "arrays"), list(cases("flc_pooling")))
+def test_flc_pooling_sizes(meta: dict[str, Any], arrays: dict[str, Tensor]) -> None:
+    """Those of the defect as well."""
+    assert freqops.flc_pool2d(arrays["x"]).shape == arrays["y"].shape
+
+
+@pytest.mark.parametrize(("meta", "arrays"), list(cases("spectral_pool_rippel")))
+def test_spectral_pool_rippel(meta: dict[str, Any], arrays: dict[str, Tensor]) -> None:
+    if "mask" in arrays:
+        pytest.skip("another op: a mask over the spectrum, and no resampling")
+    size = meta["filter_size"]
+    if size == arrays["x"].shape[-1] and size % 2 == 0:
+        pytest.skip("recorded defect: at the same even size the Nyquist bin is scaled by sqrt 2")
+    arrays = placed(arrays)
+    for dtype in (torch.float32, torch.float64):
+        exact = {name: value.to(dtype) for name, value in arrays.items()}
+        assert_recorded(
+            lambda x: freqops.spectral_pool2d(x, size, nyquist="ortho", norm="backward"),
+            exact,
+            1e-5,
+        )
+
+
+@pytest.mark.parametrize(("meta", "arrays"), list(cases("spectral_pool_hartley")))
+def test_spectral_pool_hartley(meta: dict[str, Any], arrays: dict[str, Tensor]) -> None:
+    """Equal for odd outputs, and where nothing is cropped.
+
+    By definition it is another map where an output is even and smaller: there the Hartley transform
+    has one bin, -N/2, that mixes real and imaginary parts, and no rule for the spectrum gives that.
+    All other bins of such outputs are equal.
+    """
+    arrays = placed(arrays)
+
+    def pooled(x: Tensor) -> Tensor:
+        return freqops.spectral_pool2d(x, scale_factor=meta["scale_factor"], norm="ortho")
+
+    sizes, targets = arrays["x"].shape[-2:], arrays["y"].shape[-2:]
+    mixed = [n % 2 == 0 and n < size for size, n in zip(sizes, targets, strict=True)]
+    if not any(mixed):
+        assert_recorded(pooled, arrays, 1e-12)
+        return
+    y = pooled(arrays["x"])
+    assert y.shape == arrays["y"].shape
+    assert error(y, arrays["y"]) > 1e-3
+    difference = torch.fft.fft2(y - arrays["y"])
+    for axis, (even, n) in enumerate(zip(mixed, targets, strict=True)):
+        if even:
+            difference.select(axis - 2, n // 2).zero_()
+    assert float(difference.abs().max()) < 1e-12 * float(torch.fft.fft2(y).abs().max())
+
+
+@pytest.mark.parametrize(("meta", "arrays"), list(cases("fourier_resample_scipy")))
+def test_fourier_resample_scipy(meta: dict[str, Any], arrays: dict[str, Tensor]) -> None:
+    arrays = placed(arrays)
+    y = freqops.spectral_pool2d(arrays["x"], meta["out_size"], nyquist="sum")
+    assert y.shape == arrays["y"].shape
+    assert error(y, arrays["y"]) < 1e-12
+    rows = freqops.spectral_pool1d(arrays["x"].mT, meta["out_size"][0], nyquist="sum").mT
+    y = freqops.spectral_pool1d(rows, meta["out_size"][1], nyquist="sum")
+    assert error(y, arrays["y"]) < 1e-12

@@ -145,6 +145,81 @@ CALLS += [
     ("max_blur_pool_backward", (X, Y.double(), TAPS, TAPS, *MAX)),
 ]
 
+ROWS, COLUMNS = torch.randn(4, 6), torch.randn(3, 5)
+OUTER = torch.randn(4 + 6 + 3 + 5)
+GAINS = torch.ones(2 + 1, dtype=torch.float64), torch.ones(1 + 1, dtype=torch.float64)
+RULE = ("", "half", "forward")
+CALLS += [
+    *(
+        ("separable", arguments)
+        for arguments in (
+            (X, None, None, None, False),
+            (torch.tensor(1.0), None, COLUMNS, None, False),
+            (torch.randn(5), ROWS, COLUMNS, None, False),
+            (X.int(), ROWS, COLUMNS, None, False),
+            (X + 0j, ROWS, COLUMNS, None, False),
+            (X[..., :0], None, COLUMNS[:, :0], None, False),
+            (X[0, 0].to_sparse(), ROWS, COLUMNS, None, False),
+            (X, ROWS.double(), COLUMNS, None, False),
+            (X.double(), ROWS, COLUMNS, None, False),
+            (X, ROWS, COLUMNS.half(), None, False),
+            (X, ROWS[:, :5], COLUMNS, None, False),
+            (X, ROWS, torch.randn(3, 6), None, False),
+            (X, ROWS[:0], COLUMNS, None, False),
+            (X, ROWS, COLUMNS[0], None, False),
+            (X, ROWS[None], COLUMNS, None, True),
+            (X, torch.tensor(1.0), COLUMNS, None, True),
+            (X, ROWS, COLUMNS, OUTER[1:], False),
+            (X, ROWS, COLUMNS, OUTER.double(), False),
+            (X, ROWS, COLUMNS, OUTER[None], False),
+            (X, ROWS, None, OUTER, False),
+            (X, None, COLUMNS, OUTER, True),
+        )
+    ),
+    *(
+        ("resize_spectrum", arguments)
+        for arguments in (
+            (torch.tensor(1.0), *GAINS, [4], False),
+            (torch.randn(5), *GAINS, [4, 3], False),
+            (X.int(), *GAINS, [4, 3], False),
+            (X[..., :0], *GAINS, [4, 3], False),
+            (X, *GAINS, [], False),
+            (X, *GAINS, [2, 4, 3], False),
+            (X, *GAINS, [0, 3], False),
+            (X, *GAINS, [4, -3], False),
+            (X, *GAINS, [HUGE, 3], False),
+            (X, *GAINS, [HUGE, HUGE], True),
+            (X, *GAINS, [6, 3], False),
+            (X, *GAINS, [4, 5], False),
+            (X, GAINS[0].float(), GAINS[1], [4, 3], False),
+            (X, GAINS[0], GAINS[1].half(), [4, 3], False),
+            (X, GAINS[0][None], GAINS[1], [4, 3], False),
+            (X, GAINS[0], torch.tensor(1.0, dtype=torch.float64), [4, 3], False),
+            (X, GAINS[0][:0], GAINS[1], [4, 3], False),
+        )
+    ),
+    *(
+        (name, arguments)
+        for name in ("spectral_pool", "spectral_pool_adjoint")
+        for arguments in (
+            (torch.tensor(1.0), [1], *RULE),
+            (torch.randn(5), [4, 3], *RULE),
+            (X.int(), [4, 3], *RULE),
+            (X + 0j, [4, 3], *RULE),
+            (X[:, :, :0], [4, 3], *RULE),
+            (X[0, 0].to_sparse(), [4, 3], *RULE),
+            (X, [], *RULE),
+            (X, [2, 4, 3], *RULE),
+            (X, [4, 0], *RULE),
+            (X, [-4, 3], *RULE),
+            (X, [HUGE, 3], *RULE),
+            (X, [4, 3], "hann", "half", "forward"),
+            (X, [4, 3], "", "neg", "forward"),
+            (X, [4, 3], "", "half", "unitary"),
+        )
+    ),
+]
+
 
 @pytest.mark.sanitizer
 @pytest.mark.parametrize("number", range(len(CALLS)), ids=lambda n: f"{n}-{CALLS[n][0]}")
