@@ -33,20 +33,21 @@ struct Axes {
   Axes(Separable<T>& op, const Tensor* row_matrix, const Tensor* column_matrix, bool mirrored) {
     const int together = cpu::kernels<T>().separable_sums_together(mirrored);
     if (row_matrix) {
-      pack(packed_rows, *row_matrix, op.rows_first ? op.outer_h.q : nullptr, mirrored, together, rows);
+      pack(packed_rows, *row_matrix, op.outer_h, op.rows_first, mirrored, together, rows);
       op.rows = &rows;
     }
     if (column_matrix) {
-      pack(packed_columns, *column_matrix, op.rows_first ? nullptr : op.outer_w.q, mirrored, together, columns);
+      pack(packed_columns, *column_matrix, op.outer_w, !op.rows_first, mirrored, together, columns);
       op.columns = &columns;
     }
   }
 
  private:
-  static void pack(std::optional<PackedAxisMap<T>>& packed, const Tensor& matrix, const T* functional, bool mirrored,
-                   int together, AxisMap<T>& map) {
-    packed.emplace(static_cast<const T*>(matrix.const_data_ptr()), matrix.size(0), matrix.size(1), functional, mirrored,
-                   together);
+  static void pack(std::optional<PackedAxisMap<T>>& packed, const Tensor& matrix,
+                   const typename Separable<T>::Outer& outer, bool first, bool mirrored, int together,
+                   AxisMap<T>& map) {
+    packed.emplace(static_cast<const T*>(matrix.const_data_ptr()), matrix.size(0), matrix.size(1),
+                   first ? outer.q : nullptr, first ? nullptr : outer.p, mirrored, together);
     map = packed->map();
   }
 };
