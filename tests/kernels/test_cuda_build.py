@@ -84,6 +84,7 @@ OTHERS = {
     "SeparableWarp": (128, 0),
     "SeparableLines": (128, 0),
     "SeparableOuter": (64, 0),
+    "FetchBins": (80, 0),  # 3 blocks of 256 threads are resident
     "PositionTableFill": (64, 0),
     "EvenOddTableFill": (64, 0),
     "LineRootsFill": (64, 0),
