@@ -15,9 +15,9 @@ from freqops.ops._axis_maps import NORMS, NYQUIST_RULES, WINDOWS
 from freqops.ops._batching import leading
 from freqops.ops._checks import LARGEST_PLANE, check_image
 from freqops.ops._derivatives import Inputs, Needs, call, register_derivatives
-from freqops.ops._layout import is_channels_last, like_pooled
+from freqops.ops._layout import like_pooled
 from freqops.ops._registration import fake, vmap
-from freqops.ops._resize_costs import prefers_transforms
+from freqops.ops._resize_costs import has_channels_as_lanes, prefers_transforms
 from freqops.ops._taps import counts_per_axis, remembered
 
 OutputSize: TypeAlias = "int | Sequence[int] | None"
@@ -251,7 +251,7 @@ def _by_transforms(changed: Sequence[tuple[int, int]], x: Tensor, device: str) -
     if device == "cuda":
         longest: int = max(*sizes, *targets)
         return longest > _LONGEST_BY_MATRIX
-    return prefers_transforms(sizes, targets, channels_last=is_channels_last(x))
+    return prefers_transforms(sizes, targets, channels_last=has_channels_as_lanes(x))
 
 
 _library = torch.library.Library("freqops", "FRAGMENT")  # type: ignore[no-untyped-call]
