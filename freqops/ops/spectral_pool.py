@@ -182,9 +182,12 @@ def _factors(op: str, scale_factor: object, dims: int) -> tuple[float, ...]:
     for one in each:
         if not isinstance(one, (int, float, numbers.Real)) or isinstance(one, bool):
             raise TypeError(f"{op}: scale_factor must be a number, got {type(one).__name__}")
-        factors.append(float(one))
+        try:
+            factors.append(float(one))
+        except OverflowError:
+            factors.append(math.inf)
         if not 0 < factors[-1] < math.inf:
-            raise ValueError(f"{op}: scale_factor must be above 0 and finite, got {one}")
+            raise ValueError(f"{op}: scale_factor must be above 0 and finite, got {factors[-1]}")
     return tuple(factors)
 
 

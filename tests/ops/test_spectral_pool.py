@@ -463,6 +463,12 @@ NAN = float("nan")
             ValueError,
             "scale_factor must be one number or 2, one",
         ),
+        (
+            (X,),
+            {"scale_factor": 10**400},
+            ValueError,
+            "scale_factor must be above 0 and finite, got inf",
+        ),
         ((X,), {"window": "hann"}, ValueError, "window must be one of None, 'hamming', got 'hann'"),
         ((X,), {"window": ["hann"]}, ValueError, "window must be one of None, 'hamming', got ["),
         ((X,), {"nyquist": "neg"}, ValueError, "nyquist must be one of 'half', 'ortho', 'sum', 'z"),
