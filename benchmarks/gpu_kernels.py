@@ -13,12 +13,12 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-import compositions
 import torch
 from torch.autograd import DeviceType
 from torch.profiler import ProfilerActivity, profile
 
 import freqops
+from freqops.bench import compositions
 from freqops.filters import low_pass
 
 SIZES = (7, 14, 28, 32, 56, 112, 224, 256, 299, 384, 512)

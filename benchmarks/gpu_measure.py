@@ -17,18 +17,20 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from gpu_clock import (
-    SHORT_BYTES,
-    captured,
-    event_clock,
-    inputs_beyond_cache,
-    per_call,
-    rotating,
-)
+from gpu_clock import SHORT_BYTES, captured, per_call, rotating
 from gpu_plan import Plan, plans
 from gpu_scene import scene
 from gpu_ways import Scene, Way
-from interleave import Contender, Timing, check_agreement, interleave, wall_clock
+
+from freqops.bench.timing import (
+    Contender,
+    Timing,
+    check_agreement,
+    event_clock,
+    inputs_beyond_cache,
+    interleave,
+    wall_clock,
+)
 
 _LONGEST = 3.0  # seconds for a row
 # Relative to the largest value; half types round once, and may fall to different sides.

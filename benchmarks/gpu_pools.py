@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
-import compositions
 import torch
 from gpu_plan import Plan
 from gpu_ways import Scene, Way
@@ -13,6 +12,7 @@ from torch import Tensor
 
 import freqops
 from freqops import reference
+from freqops.bench import pooling_compositions as compositions
 
 TAPS, STRIDE, WINDOW = 4, 2, 2
 _ENDS = [(TAPS - 1) // 2, TAPS // 2] * 2

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import Any
 
-import compositions
 import gpu_pools
 import gpu_spectral
 import torch
@@ -15,6 +14,7 @@ from torch import Tensor
 
 import freqops
 from freqops import reference
+from freqops.bench import compositions
 from freqops.filters import low_pass
 
 FORMS = ("plane", "even_odd", "lines")

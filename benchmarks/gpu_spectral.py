@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-import compositions
 import torch
 from gpu_plan import Plan
 from gpu_ways import Scene, Way
@@ -13,6 +12,7 @@ from torch import Tensor
 
 import freqops
 from freqops import reference
+from freqops.bench import pooling_compositions as compositions
 
 
 def scene(plan: Plan, inputs: Sequence[Tensor], kernels: Any) -> Scene:

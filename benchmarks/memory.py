@@ -9,11 +9,12 @@ from __future__ import annotations
 import itertools
 import json
 import os
-import resource
 import subprocess
 import sys
 from collections.abc import Mapping
 from typing import Any
+
+from freqops.bench.memory import kilobytes
 
 CONTENDERS = ("freqops", "freqops out=", "torch", "torch in place", "scipy", "ducc0")
 SHAPE = (64, 3, 224, 224)
@@ -28,8 +29,6 @@ TAPS = 4
 
 def measure(environment: Mapping[str, str], threads: int) -> list[dict[str, Any]]:
     """The growth of every contender's peak.
-
-    This process must not have torch loaded: a child's peak starts at what its parent occupied.
 
     Args:
         environment: of the children; states the allocator.
@@ -72,10 +71,10 @@ def _asked(environment: Mapping[str, str], *words: object) -> Any:
 
 def _growth(name: str, threads: int) -> int:
     import torch
-    from compositions import torch_filter, torch_filter_in_place
-    from peers import ducc0_filter, scipy_filter
 
     import freqops
+    from freqops.bench.compositions import torch_filter, torch_filter_in_place
+    from freqops.bench.peers import ducc0_filter, scipy_filter
 
     torch.set_num_threads(threads)
     x = torch.empty(SHAPE).uniform_()
@@ -88,7 +87,7 @@ def _growth(name: str, threads: int) -> int:
         "torch in place": lambda x: torch_filter_in_place(x, response),
         "scipy": lambda x: scipy_filter(x, response),
         # Its spectrum and output are set aside beforehand, so setting them aside is counted.
-        "ducc0": lambda x: ducc0_filter(x, response)(),
+        "ducc0": lambda x: ducc0_filter(x, response)(x),
     }
     calls[name](x[:1])  # libraries, plans, threads
     before = _peak()
@@ -98,9 +97,9 @@ def _growth(name: str, threads: int) -> int:
 
 def _pool_growth(op: str, layout: str, name: str, threads: int) -> dict[str, int]:
     import torch
-    from compositions import blur_weight, torch_max_blur
 
     import freqops
+    from freqops.bench.pooling_compositions import blur_weight, torch_max_blur
 
     torch.set_num_threads(threads)
     window = 1 if op == "blur_pool2d" else 2
@@ -142,7 +141,8 @@ def _pool_growth(op: str, layout: str, name: str, threads: int) -> dict[str, int
 
 
 def _peak() -> int:
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
+    """Of this process alone; getrusage's would begin at what the parent occupied."""
+    return kilobytes("VmHWM") * 1024
 
 
 if __name__ == "__main__":

@@ -26,15 +26,15 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-import compositions
-import tables
 import torch
 import torch.nn.functional as F
-from environment import describe
-from interleave import Contender, check_agreement, interleave, wall_clock
 from torch import Tensor, nn
 
 import freqops
+from freqops.bench import pooling_compositions as compositions
+from freqops.bench import tables
+from freqops.bench.machine import describe
+from freqops.bench.timing import Contender, check_agreement, interleave, wall_clock
 
 sys.path.append(str(Path(__file__).resolve().parents[1] / "tests"))
 import torchvision_ops

@@ -5,8 +5,6 @@
     python benchmarks/run.py --suites pooling     a part; writes its results/ and README.md
     python benchmarks/run.py --only gradient      some cases (pytest's -k); prints, writes nothing
     python benchmarks/run.py --render             README.md from what is in results/
-
-Standard library only: torch must not be loaded here, see memory.py.
 """
 
 from __future__ import annotations
@@ -23,8 +21,9 @@ from pathlib import Path
 from typing import Any
 
 import memory
-import tables
-from environment import ALLOCATORS, ROOT, describe
+
+from freqops.bench import record, tables
+from freqops.bench.machine import ALLOCATORS, ROOT, describe
 
 FOLDER = Path(__file__).resolve().parent
 RESULTS = FOLDER / "results"
@@ -51,10 +50,32 @@ class Suite:
 
 SUITES = {
     "filters": Suite(
-        ("bench_fft_filter.py", "bench_filter_bank.py", "bench_low_high.py"), 2.5, narrow=True
+        (
+            "bench_fft_filter.py",
+            "bench_filter_bank.py",
+            "bench_low_high.py",
+            "bench_split_bands.py",
+            "bench_mix_amplitude_phase.py",
+            "bench_pass_filter.py",
+            "bench_global_filter.py",
+        ),
+        2.5,
+        narrow=True,
     ),
-    "pooling": Suite(("bench_blur_pool.py", "bench_max_blur_pool.py"), 1.0, narrow=False),
-    "spectral": Suite(("bench_spectral_pool.py",), 1.0, narrow=False),
+    "pooling": Suite(
+        (
+            "bench_blur_pool.py",
+            "bench_max_blur_pool.py",
+            "bench_polyphase_pool.py",
+            "bench_upfirdn.py",
+            "bench_filtered_leaky_relu.py",
+        ),
+        1.0,
+        narrow=False,
+    ),
+    "spectral": Suite(
+        ("bench_flc_pool.py", "bench_spectral_pool.py", "bench_diff_stride.py"), 1.0, narrow=False
+    ),
 }
 PARTS = (*SUITES, "models", "memory")
 
@@ -154,7 +175,8 @@ def run_suite(
         return None, failed
     output = json.loads(text)
     cases = [entry["extra_info"] for entry in output["benchmarks"]]
-    return {"environment": {**output["environment"], "suite": name}, "cases": cases}, failed
+    environment = {**output["environment"], "suite": name}
+    return record.result_of(cases, environment, {"suite": name, "seconds": seconds}), failed
 
 
 def run_models(arguments: argparse.Namespace) -> bool:
@@ -219,7 +241,7 @@ def keep(name: str, result: Result) -> None:
 
 def write_readme() -> None:
     """Puts the tables of everything in results/ between the README's markers."""
-    results = [json.loads(path.read_text()) for path in sorted(RESULTS.glob("*.json"))]
+    results = [loaded(path) for path in sorted(RESULTS.glob("*.json"))]
     suites = sorted((result for result in results if "cases" in result), key=reading_order)
     sections = [tables.section(result) for result in suites]
     sections += [tables.models_section(result) for result in results if "models" in result]
@@ -228,6 +250,12 @@ def write_readme() -> None:
     _, _, after = rest.partition(END)
     body = "\n\n".join([BEGIN, *sections, END])
     README.write_text(before + body + after)
+
+
+def loaded(path: Path) -> Result:
+    """A result of rows as the present schema has it, whatever it was written by; others as is."""
+    result: Result = json.loads(path.read_text())
+    return record.read(path) if "cases" in result else result
 
 
 def reading_order(result: Result) -> tuple[str, int, int, str, int]:

@@ -13,7 +13,8 @@ import gpu_report
 import gpu_scene
 import pytest
 import torch
-from interleave import Contender, Timing, interleave
+
+from freqops.bench.timing import Contender, Timing, interleave
 
 ROOT = Path(__file__).parents[2]
 COMMAND = [sys.executable, str(ROOT / "benchmarks" / "gpu.py")]
@@ -328,15 +329,14 @@ def test_interleaving_asks_the_clock_it_is_given() -> None:
     timings = interleave(contenders, seconds=0, least_rounds=3, clock=clock)
     # 2 ms make a turn: two calls of 1 ms, after an untimed one.
     assert sorted(asked[-6:]) == [("a", 1, 2)] * 3 + [("b", 1, 2)] * 3
-    assert timings["a"] == Timing(minimum=1.0, median=1.5, spread=1.0, samples=6)
+    assert timings["a"] == Timing(1.0, 1.5, 1.0, 6, quartiles=(1.0, 2.0))
 
 
 def test_rotation_goes_through_inputs_and_keeps_results() -> None:
-    from gpu_clock import Rotation
-    from gpu_ways import Way
+    from freqops.bench.timing import Rotation
 
     inputs = [torch.full((2,), float(number)) for number in range(3)]
-    rotation = Rotation(Way("double", "ours", lambda x: 2 * x, inputs))
+    rotation = Rotation(lambda x: 2 * x, inputs)
     for _ in range(4):
         rotation()
     assert [float(result[0]) for result in rotation.results] == [2.0, 4.0, 0.0]
@@ -344,8 +344,10 @@ def test_rotation_goes_through_inputs_and_keeps_results() -> None:
 
 @pytest.mark.cuda
 def test_graph_replays_what_was_captured() -> None:
-    from gpu_clock import captured, event_clock, inputs_beyond_cache, per_call
+    from gpu_clock import captured, per_call
     from gpu_ways import Way
+
+    from freqops.bench.timing import event_clock, inputs_beyond_cache
 
     x = torch.rand(64, 3, 32, 32, device="cuda")
     cache = torch.cuda.get_device_properties(0).L2_cache_size

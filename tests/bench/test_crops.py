@@ -1,28 +1,24 @@
-"""The benchmarks of spectral pooling: who takes part, what is counted, which goals; no times."""
+"""The rows of spectral pooling: who takes part, what is counted, which goals; no times."""
 
 from typing import Any
 
 import pytest
-import tables
 import torch
-from case import Case
-from interleave import Contender, Timing, check_agreement
-
-pytest.importorskip("kornia")
-pytest.importorskip("timm")
-
-import bench_spectral_pool
-import compositions
-import spectral
 
 import freqops
+from freqops.bench import crops, peers, tables
+from freqops.bench.case import Case
+from freqops.bench.cases import flc_pool
+from freqops.bench.crops import Crop, Rule
+from freqops.bench.pooling_compositions import crop_matrix
+from freqops.bench.timing import Contender, Timing, check_agreement
 
 RULES = ["flc", "half", "sum"]
 SHAPES = [(2, 3, 12, 16), (2, 3, 14, 12), (2, 3, 13, 17), (2, 3, 15, 12)]
 
 
-def roles_of(row: spectral.Row) -> dict[str, str]:
-    return {one.name: one.role for one in row.case().contenders}
+def roles_of(row: Crop) -> dict[str, str]:
+    return {one.name: one.role for one in row.contenders()}
 
 
 @pytest.mark.parametrize("backward", [False, True])
@@ -30,17 +26,17 @@ def roles_of(row: spectral.Row) -> dict[str, str]:
 @pytest.mark.parametrize("shape", SHAPES, ids=str)
 @pytest.mark.parametrize("rule", RULES)
 def test_peers_agree_and_others_run(
-    rule: spectral.Rule, shape: tuple[int, int, int, int], layout: str, backward: bool
+    rule: Rule, shape: tuple[int, int, int, int], layout: str, backward: bool
 ) -> None:
-    row = spectral.Row(shape, rule, layout, backward)
-    contenders = row.case().contenders
+    row = Crop(shape, rule, layout, backward)
+    contenders = row.contenders()
     check_agreement(contenders, 1e-5)
     roles = {one.name: one.role for one in contenders}
     assert {"matmul", "rfft2", "rfft, pruned"} <= {
         name for name, role in roles.items() if role == "peer"
     }
     assert ("matmul, corner" in roles) == (rule == "flc")
-    assert ("scipy.signal" in roles) == (rule == "sum" and not backward)
+    assert ("scipy.signal" in roles) == (rule == "sum" and not backward and peers.has("scipy"))
     if rule == "flc":  # a size of 4 k + 2: every frequency of the published layer is a bin off
         assert roles["FLC layer"] == ("other" if 14 in shape else "peer")
     for one in contenders:
@@ -49,15 +45,14 @@ def test_peers_agree_and_others_run(
 
 @pytest.mark.parametrize("layout", ["NCHW", "NHWC"])
 @pytest.mark.parametrize("rule", RULES)
-def test_half_types_agree(rule: spectral.Rule, layout: str) -> None:
-    row = spectral.Row((2, 3, 12, 16), rule, layout, dtype=torch.bfloat16)
-    case = row.case()
-    check_agreement(case.contenders, case.tolerance)
+def test_half_types_agree(rule: Rule, layout: str) -> None:
+    row = Crop((2, 3, 12, 16), rule, layout, dtype=torch.bfloat16)
+    check_agreement(row.contenders(), row.row().tolerance)
 
 
 @pytest.mark.parametrize(("name", "height"), [("rfft2, one-sided", 12), ("FLC layer", 14)])
 def test_others_compute_something_else(name: str, height: int) -> None:
-    contenders = spectral.Row((2, 3, height, 12), "flc").case().contenders
+    contenders = Crop((2, 3, height, 12), "flc").contenders()
     one = next(one for one in contenders if one.name == name)
     assert one.role == "other"
     with pytest.raises(AssertionError, match="differ"):
@@ -66,9 +61,9 @@ def test_others_compute_something_else(name: str, height: int) -> None:
 
 def test_a_corner_of_four_bins_is_found_out() -> None:
     """What the two rules differ in is far above what the check lets pass, at every size shown."""
-    for shape in spectral.SHAPES:
+    for shape in crops.SHAPES:
         x = torch.rand(1, 8, *shape[2:])
-        size = spectral.Row(shape, "half").size
+        size = Crop(shape, "half").size
         if size[0] % 2:
             continue
         ours = Contender("freqops", lambda x=x: freqops.flc_pool2d(x), "ours")
@@ -85,14 +80,14 @@ def test_matrices_are_the_crop(old: int, new: int) -> None:
     start = old // 2 - new // 2
     low = torch.fft.ifftshift(spectrum[:, start : start + new], -1)
     expected = torch.fft.ifft(low, norm="forward")
-    actual = x.to(torch.complex128) @ compositions.crop_matrix(old, new).T
+    actual = x.to(torch.complex128) @ crop_matrix(old, new).T
     torch.testing.assert_close(actual, expected, atol=1e-14, rtol=0)
 
 
 def test_layouts_are_those_of_the_row() -> None:
     for layout, memory in (("NCHW", torch.contiguous_format), ("NHWC", torch.channels_last)):
-        row = spectral.Row((2, 4, 12, 12), layout=layout, backward=True)
-        y, gradient = row.case().contenders[0].run()
+        row = Crop((2, 4, 12, 12), layout=layout, backward=True)
+        y, gradient = row.contenders()[0].run()
         assert y.is_contiguous(memory_format=memory)
         assert gradient.is_contiguous(memory_format=memory)
 
@@ -101,42 +96,44 @@ def test_layouts_are_those_of_the_row() -> None:
     ("shape", "rule", "elements"),
     [((2, 3, 8, 8), "half", 64 + 16), ((2, 3, 9, 9), "half", 81 + 25), ((2, 3, 9, 9), "flc", 97)],
 )
-def test_least_bytes(shape: tuple[int, int, int, int], rule: spectral.Rule, elements: int) -> None:
+def test_least_bytes(shape: tuple[int, int, int, int], rule: Rule, elements: int) -> None:
     for backward in (False, True):
-        row = spectral.Row(shape, rule, backward=backward)
+        row = Crop(shape, rule, backward=backward)
         assert row.moved_bytes == 4 * 2 * 3 * elements * (1 + backward)
-        floor = row.case().contenders[-1]
+        floor = row.contenders()[-1]
         assert floor.role == "floor"
         assert 2 * floor.run().nbytes == row.moved_bytes
 
 
 def test_goals_name_contenders_that_take_part() -> None:
     """A goal against nobody would fall back to the best of all peers without a word."""
-    for shape in bench_spectral_pool.REACHED:
-        row = spectral.Row(shape)
-        goals = bench_spectral_pool.goals(row)
-        roles = roles_of(spectral.Row((1, 1, *shape[2:])))
+    for shape in flc_pool.REACHED:
+        row = Crop(shape)
+        goals = flc_pool.goals(row)
+        roles = roles_of(Crop((1, 1, *shape[2:])))
         assert [goal.against for goal in goals] == [("matmul",), ("FLC layer",)]
         assert all(roles[name] == "peer" for goal in goals for name in goal.against)
         for other in (
-            spectral.Row(shape, "half"),
-            spectral.Row(shape, layout="NHWC"),
-            spectral.Row(shape, backward=True),
-            spectral.Row(shape, dtype=torch.bfloat16),
+            Crop(shape, "half"),
+            Crop(shape, layout="NHWC"),
+            Crop(shape, backward=True),
+            Crop(shape, dtype=torch.bfloat16),
         ):
-            assert not bench_spectral_pool.goals(other)
-    (middle,) = [shape for shape in bench_spectral_pool.REACHED if shape[-1] == 56]
-    matmul, layer = bench_spectral_pool.goals(spectral.Row(middle))
+            assert not flc_pool.goals(other)
+    (middle,) = [shape for shape in flc_pool.REACHED if shape[-1] == 56]
+    matmul, layer = flc_pool.goals(Crop(middle))
     assert (matmul.warm, layer.warm) == (5.5, 16.0)
 
 
 def test_section_judges_against_the_goals() -> None:
-    row = spectral.Row((16, 64, 56, 56))
+    row = Crop((16, 64, 56, 56))
     names = {"freqops": 1.0, "FLC layer": 17.0, "matmul": 5.0, "matmul, corner": 3.0, "copy": 0.2}
     roles: dict[str, Any] = {"freqops": "ours", "copy": "floor"}
     contenders = [Contender(name, lambda: None, roles.get(name, "peer")) for name in names]
-    case = Case(row.table, row.label, contenders, bench_spectral_pool.goals(row))
-    recorded = case.record({name: Timing(value, value, 0, 1) for name, value in names.items()})
+    listed = row.row(*flc_pool.goals(row))
+    recorded = Case(listed, contenders).record(
+        {name: Timing(value, value, 0, 1) for name, value in names.items()}
+    )
     environment = dict.fromkeys(("date", "cpu", "cores", "load", "commit", "python"), "?")
     environment |= {"freqops": "?", "compiler": "?", "allocator": "warm", "level": "avx512"}
     result = {"environment": {**environment, "threads": 2, "suite": "spectral"}}

@@ -1,96 +1,12 @@
-"""The same results composed of torch.fft calls, on any device: as usually written, and better."""
+"""Pools composed of torch's own calls, on any device: as published, and better."""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 
 import torch
 from torch import Tensor
-
-
-def torch_filter(x: Tensor, response: Tensor, dims: int = 2) -> Tensor:
-    """The composition as it is usually written."""
-    axes = tuple(range(-dims, 0))
-    spectrum = torch.fft.rfftn(x, dim=axes)
-    filtered: Tensor = torch.fft.irfftn(spectrum * response, s=x.shape[-dims:], dim=axes)
-    return filtered
-
-
-def torch_filter_in_place(x: Tensor, response: Tensor, dims: int = 2) -> Tensor:
-    """The same with one temporary less."""
-    axes = tuple(range(-dims, 0))
-    spectrum = torch.fft.rfftn(x, dim=axes).mul_(response)
-    filtered: Tensor = torch.fft.irfftn(spectrum, s=x.shape[-dims:], dim=axes)
-    return filtered
-
-
-def folded(response: Tensor, width: int) -> Tensor:
-    """The response times what torch's inverse transform would scale by in a kernel of its own."""
-    return response / (response.shape[-2] * width)
-
-
-def torch_filter_folded(x: Tensor, response: Tensor) -> Tensor:
-    """With a response of :func:`folded`, in place: no pass over memory that can be spared."""
-    spectrum = torch.fft.rfft2(x).mul_(response)
-    filtered: Tensor = torch.fft.irfft2(spectrum, s=x.shape[-2:], norm="forward")
-    return filtered
-
-
-def torch_filter_in_float(x: Tensor, response: Tensor) -> Tensor:
-    """For half types, whose FFT torch does not have on the CPU."""
-    return torch_filter_in_place(x.float(), response).to(x.dtype)
-
-
-def torch_low_pass(x: Tensor, response: Tensor, radius: float) -> Tensor:
-    """By axis, so that columns at or above the radius are neither transformed nor multiplied."""
-    columns = min(math.ceil(radius), response.shape[-1])
-    spectrum = torch.fft.fft(torch.fft.rfft(x)[..., :columns], dim=-2)
-    spectrum.mul_(response[:, :columns])
-    filtered: Tensor = torch.fft.irfft(torch.fft.ifft(spectrum, dim=-2), n=x.shape[-1])
-    return filtered
-
-
-def torch_bank(x: Tensor, responses: Sequence[Tensor]) -> list[Tensor]:
-    """One image per response from one forward transform."""
-    spectrum = torch.fft.rfft2(x)
-    return [torch.fft.irfft2(spectrum * response, s=x.shape[-2:]) for response in responses]
-
-
-def torch_bank_folded(x: Tensor, responses: Sequence[Tensor]) -> list[Tensor]:
-    """The same with responses of :func:`folded`."""
-    spectrum = torch.fft.rfft2(x)
-    size = x.shape[-2:]
-    return [torch.fft.irfft2(spectrum * k, s=size, norm="forward") for k in responses]
-
-
-def torch_low_high(x: Tensor, masks: Sequence[Tensor]) -> Iterator[tuple[Tensor, Tensor]]:
-    """(low, high) per mask, a transform forward and back for each mask."""
-    for mask in masks:
-        low = torch_filter_in_place(x, mask)
-        yield low, x - low
-
-
-def torch_low_high_sharing(x: Tensor, masks: Sequence[Tensor]) -> Iterator[tuple[Tensor, Tensor]]:
-    """(low, high) per mask from one forward transform."""
-    spectrum = torch.fft.rfft2(x)
-    for mask in masks:
-        low = torch.fft.irfft2(spectrum * mask, s=x.shape[-2:])
-        yield low, x - low
-
-
-def torch_mix(amplitude: Tensor, phase: Tensor) -> Tensor:
-    """Amplitude of one and phase of the other, by magnitude and angle as published (APR)."""
-    magnitude, angle = torch.fft.rfft2(amplitude).abs(), torch.fft.rfft2(phase).angle()
-    mixed: Tensor = torch.fft.irfft2(torch.polar(magnitude, angle), s=amplitude.shape[-2:])
-    return mixed
-
-
-def torch_mix_without_angles(amplitude: Tensor, phase: Tensor) -> Tensor:
-    """The same without trigonometry, for phases without a bin that is 0."""
-    spectrum = torch.fft.rfft2(phase).sgn_().mul_(torch.fft.rfft2(amplitude).abs())
-    mixed: Tensor = torch.fft.irfft2(spectrum, s=amplitude.shape[-2:])
-    return mixed
 
 
 def blur_weight(x: Tensor, taps: int) -> Tensor:
@@ -178,11 +94,11 @@ class AxisProducts:
     def __call__(self, x: Tensor) -> Tensor:
         """x pooled; half types in float32."""
         work = x.float()
-        y = _both_axes(work, *self.real)
+        y = both_axes(work, *self.real)
         if self.corner and self.low_rank:
             y = y - _between(work, *self.inputs)[..., None, None] * self.outputs
         elif self.corner:
-            y = y - _both_axes(work, *self.imaginary)
+            y = y - both_axes(work, *self.imaginary)
         return y.to(x.dtype)
 
 
@@ -193,12 +109,12 @@ def nyquist_part(old: int, new: int) -> Tensor:
     return torch.outer(outputs, inputs.cos()) / old
 
 
-def _both_axes(x: Tensor, rows: Tensor, columns: Tensor) -> Tensor:
+def both_axes(x: Tensor, rows: Tensor, columns: Tensor) -> Tensor:
     """rows x columns^T by torch.matmul, along channels where these lie behind each other."""
     if x.is_contiguous():
         return rows @ x @ columns.T
     pixels = x.permute(0, 2, 3, 1)
-    along = (rows @ pixels.flatten(2)).unflatten(2, pixels.shape[2:])  # type: ignore[no-untyped-call]
+    along: Tensor = (rows @ pixels.flatten(2)).unflatten(2, pixels.shape[2:])  # type: ignore[no-untyped-call]
     return (columns @ along).permute(0, 3, 1, 2)
 
 
@@ -207,7 +123,8 @@ def _between(x: Tensor, down: Tensor, across: Tensor) -> Tensor:
     if x.is_contiguous():
         return (x @ across) @ down
     pixels = x.permute(0, 2, 3, 1)
-    return across @ (down @ pixels.flatten(2)).unflatten(1, pixels.shape[2:])  # type: ignore[no-untyped-call]
+    rows: Tensor = (down @ pixels.flatten(2)).unflatten(1, pixels.shape[2:])  # type: ignore[no-untyped-call]
+    return across @ rows
 
 
 def torch_crop(x: Tensor, size: Sequence[int], nyquist: str) -> Tensor:
@@ -244,3 +161,96 @@ def _cropped(spectrum: Tensor, size: Sequence[int], nyquist: str) -> Tensor:
         kept = torch.cat([kept[..., :-1], 2 * kept[..., -1:]], -1)
     pooled: Tensor = torch.fft.irfft2(kept, s=(height, width), norm="forward")
     return pooled
+
+
+# --- polyphase sampling, strides that are learned -------------------------------------------------
+
+
+def torch_polyphase(x: Tensor) -> Tensor:
+    """The polyphase component of the largest norm, sample by sample (Chaman and Dokmanic 2021)."""
+    parts = [x[..., row::2, column::2] for row, column in ((0, 0), (1, 0), (0, 1), (1, 1))]
+    components = torch.stack(parts, 1)
+    choice = components.flatten(2).norm(dim=2).argmax(1)
+    return components[torch.arange(len(x), device=x.device), choice]
+
+
+def torch_diff_stride(x: Tensor, stride: Tensor, smoothness: float) -> Tensor:
+    """DiffStride: the half spectrum cropped, its edges faded by the stride (Riad et al. 2022)."""
+    (height, width), sizes = x.shape[-2:], []
+    for size, one in zip(x.shape[-2:], stride.detach().tolist(), strict=True):
+        sizes.append(min(size, 2 * math.ceil(smoothness + size / one / 2)))
+    half = sizes[0] // 2
+    places = torch.arange(half, device=x.device)
+    rows = _faded(torch.cat([places, places.flip(0)]), height, stride[0], smoothness)
+    columns = _faded(
+        torch.arange(sizes[1] // 2 + 1, device=x.device) - 1, width, stride[1], smoothness
+    )
+    spectrum = torch.fft.rfft2(x)[..., : sizes[1] // 2 + 1]
+    kept = torch.cat([spectrum[..., :half, :], spectrum[..., height - half :, :]], -2)
+    image: Tensor = torch.fft.irfft2(kept * (rows[:, None] * columns), s=sizes)
+    return image
+
+
+def _faded(places: Tensor, size: int, stride: Tensor, smoothness: float) -> Tensor:
+    return ((smoothness + size / stride / 2 - places) / smoothness).clamp(0, 1)
+
+
+# --- upsampling, filtering, downsampling ----------------------------------------------------------
+
+
+def torch_upfirdn(
+    x: Tensor, taps: Tensor, up: int = 1, down: int = 1, padding: Sequence[int] = (0, 0)
+) -> Tensor:
+    """Zeros between samples, zeros around, an axis after the other by a depthwise convolution.
+
+    Args:
+        x: [N, C, H, W].
+        taps: [k], along both axes.
+        up: 1 + zeros behind each sample.
+        down: of how many samples one is kept.
+        padding: zeros before and after, both axes.
+    """
+    if up > 1:
+        batch, channels, height, width = x.shape
+        grid = x.new_zeros(batch, channels, height * up, width * up)
+        grid[..., ::up, ::up] = x
+        x = grid
+    framed = torch.nn.functional.pad(x, [*padding, *padding])
+    line = taps.flip(0).repeat(x.shape[1], 1, 1, 1)
+    rows = torch.nn.functional.conv2d(
+        framed, line.mT.contiguous(), stride=(down, 1), groups=len(line)
+    )
+    return torch.nn.functional.conv2d(rows, line, stride=(1, down), groups=len(line))
+
+
+def torch_up_transposed(x: Tensor, taps: Tensor, up: int, crop: int) -> Tensor:
+    """The same upwards without a zero: transposed depthwise convolutions, `crop` off each end."""
+    line = taps.repeat(x.shape[1], 1, 1, 1)
+    rows = torch.nn.functional.conv_transpose2d(
+        x, line.mT.contiguous(), stride=(up, 1), padding=(crop, 0), groups=len(line)
+    )
+    return torch.nn.functional.conv_transpose2d(
+        rows, line, stride=(1, up), padding=(0, crop), groups=len(line)
+    )
+
+
+def torch_filtered_leaky_relu(
+    x: Tensor, bias: Tensor, taps: Tensor, padding: Sequence[int], *, transposed: bool
+) -> Tensor:
+    """Bias, twice the size by a filter, leaky ReLU with StyleGAN3's gain, half the size.
+
+    Args:
+        x: [N, C, H, W].
+        bias: [C].
+        taps: of both filters.
+        padding: zeros before and after, on the fine grid.
+        transposed: whether the way up is a transposed convolution.
+    """
+    x = x + bias[:, None, None]
+    if transposed:
+        # Its result begins where a full convolution would: k - 1 zeros before, k - 2 behind.
+        fine = torch_up_transposed(x, 2 * taps, 2, len(taps) - 1 - padding[0])
+    else:
+        fine = torch_upfirdn(x, 2 * taps, up=2, padding=padding)
+    bent = torch.nn.functional.leaky_relu(fine, 0.2) * math.sqrt(2)
+    return torch_upfirdn(bent, taps, down=2)

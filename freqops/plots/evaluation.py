@@ -1,20 +1,12 @@
-"""Figures from records. The only file that imports matplotlib.
-
-Figures are built without pyplot: no window, no global state. Colours are Okabe and Ito's, which
-stay apart for colour-blind readers and in grey; marks and line styles say the same once more.
-"""
+"""Figures of a sweep: accuracy over the cutoff, filtered pictures, accuracy by class."""
 
 from __future__ import annotations
 
-import contextlib
-import io
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from itertools import pairwise
-from pathlib import Path
 from typing import Any
 
-import matplotlib as mpl
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
@@ -23,61 +15,14 @@ from matplotlib.lines import Line2D
 from matplotlib.ticker import PercentFormatter
 
 from freqops.evaluation import ExampleGrid, SweepResult
-from freqops.evaluation.checkpoint import write_atomically
 from freqops.evaluation.conditions import axis_limit
 from freqops.evaluation.result import METRIC_LABELS, UNIT_LABELS
-
-BLUE, VERMILLION, GREEN, BLACK, GREY = "#0072B2", "#D55E00", "#009E73", "#000000", "#767676"
-PALETTE = (BLUE, "#E69F00", GREEN, "#CC79A7", VERMILLION, "#56B4E9", "#8C6D1F", "#5B3A8C")
-MARKERS = "osD^vPX*"
-DPI = 200
-
-STYLE: dict[Any, Any] = {
-    "font.family": "DejaVu Sans",
-    "font.size": 9,
-    "axes.titlesize": 9.5,
-    "axes.labelsize": 9,
-    "axes.spines.right": False,
-    "axes.spines.top": False,
-    "axes.linewidth": 0.8,
-    "axes.grid": True,
-    "axes.axisbelow": True,
-    "grid.color": "#E4E4E4",
-    "grid.linewidth": 0.6,
-    "xtick.labelsize": 8.5,
-    "ytick.labelsize": 8.5,
-    "legend.fontsize": 8.5,
-    "legend.frameon": False,
-    "lines.linewidth": 1.6,
-    "lines.markersize": 4.5,
-    "svg.fonttype": "none",
-    "pdf.fonttype": 42,
-}
+from freqops.plots.style import BLACK, BLUE, GREEN, GREY, MARKERS, PALETTE, VERMILLION, style
 
 BAND_LABELS = {
     "low": "low-passed: frequencies below the cutoff",
     "high": "high-passed: the rest",
 }
-
-
-@contextlib.contextmanager
-def _style() -> Iterator[None]:
-    with mpl.rc_context(STYLE):
-        yield
-
-
-def figure_bytes(figure: Figure, form: str = "png") -> bytes:
-    """Returns a figure as a PNG, PDF or SVG file's content."""
-    content = io.BytesIO()
-    with _style():
-        figure.savefig(content, format=form, dpi=DPI, facecolor="white")
-    return content.getvalue()
-
-
-def save_figure(figure: Figure, path: str | Path) -> None:
-    """Writes a figure; the file's ending is its format, and it appears complete or not at all."""
-    path = Path(path)
-    write_atomically(path, figure_bytes(figure, path.suffix.lstrip(".") or "png"))
 
 
 def plot_sweep(result: SweepResult, *, metric: str | None = None) -> Figure:
@@ -92,7 +37,7 @@ def plot_sweep(result: SweepResult, *, metric: str | None = None) -> Figure:
     """
     metric = metric or result.default_metric()
     kinds: list[str] = result.settings["kinds"]
-    with _style():
+    with style():
         if len(result.models) == 1:
             figure = Figure(figsize=(5.6, 3.7), layout="constrained")
             FigureCanvasAgg(figure)
@@ -235,7 +180,7 @@ def plot_examples(grid: ExampleGrid) -> Figure:
     left, top, bottom = 0.42, 0.5, 0.28
     lefts = [left + i * (side + 0.05) + ((i + 1) // 2) * pair_gap for i in range(columns)]
     total = (lefts[-1] + side + 0.06, top + rows * (tall + row_gap) + bottom)
-    with _style():
+    with style():
         figure = Figure(figsize=total)
         FigureCanvasAgg(figure)
         for row in range(rows):
@@ -316,7 +261,7 @@ def plot_per_class(result: SweepResult, model: str | None = None) -> Figure | No
         return None
     names = result.settings.get("class_names")
     values = np.array([[row[i] for row in shares] for i in seen], dtype=float)
-    with _style():
+    with style():
         figure = Figure(
             figsize=(1.7 + 0.42 * len(records), 1.15 + 0.25 * len(seen)), layout="constrained"
         )

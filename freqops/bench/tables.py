@@ -3,108 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
-from typing import Any
 
-Row = dict[str, Any]
-Result = dict[str, Any]
-
-# Goals were set for AVX-512; half as wide vectors may take a fifth from them.
-LEVEL_ALLOWANCE = {"avx512": 1.0, "avx2": 0.8}
-RESTLESS = 1.25
-
+from freqops.bench.verdict import RESTLESS, Aim, Result, Row, Verdict, verdicts
 
 # Whose versions a suite's results name.
 PACKAGES = ("torch", "numpy", "scipy", "ducc0", "kornia", "timm")
-
-
-@dataclass(frozen=True)
-class Aim:
-    """A goal and what was reached.
-
-    Attributes:
-        number: how many times as fast ours is meant to be.
-        ratio: how many times it is, against the fastest of the goal's peers.
-        rival: that peer's name.
-    """
-
-    number: float
-    ratio: float
-    rival: str
-
-    @property
-    def met(self) -> bool:
-        """Whether it is reached, to the printed digits."""
-        return round(self.ratio, 2) >= round(self.number, 2)
-
-
-@dataclass(frozen=True)
-class Verdict:
-    """How one of ours did.
-
-    Attributes:
-        name: of the contender.
-        ours: its entry in the results.
-        best: the fastest peer's entry.
-        ratio: the best peer's minimum over ours.
-        median_ratio: of the medians, against the same peer.
-        of_floor: the copy's minimum over ours.
-        aims: the goals that were set.
-    """
-
-    name: str
-    ours: Row
-    best: Row
-    ratio: float
-    median_ratio: float
-    of_floor: float
-    aims: Sequence[Aim]
-
-    @property
-    def restless(self) -> bool:
-        """Whether something else ran on the machine, to judge by our own calls."""
-        return bool(self.ours["median"] > RESTLESS * self.ours["minimum"])
-
-
-def verdicts(row: Row, environment: Row) -> list[Verdict]:
-    """One verdict for each contender of ours."""
-    peers = [entry for entry in row["contenders"] if entry["role"] == "peer"]
-    floor = next(entry for entry in row["contenders"] if entry["role"] == "floor")
-    best = min(peers, key=_minimum)
-    return [
-        Verdict(
-            name=ours["name"],
-            ours=ours,
-            best=best,
-            ratio=best["minimum"] / ours["minimum"],
-            median_ratio=best["median"] / ours["median"],
-            of_floor=floor["minimum"] / ours["minimum"],
-            aims=_aims(row["goals"], peers, ours, environment),
-        )
-        for ours in row["contenders"]
-        if ours["role"] == "ours"
-    ]
-
-
-def _minimum(entry: Row) -> float:
-    return float(entry["minimum"])
-
-
-def _aims(goals: Sequence[Row], peers: Sequence[Row], ours: Row, environment: Row) -> list[Aim]:
-    """Those set for this allocator and level."""
-    allocator = environment["allocator"]
-    allowance = LEVEL_ALLOWANCE.get(environment["level"], 0.0)
-    aims = []
-    for goal in goals:
-        number = goal["default" if allocator == "default" else "warm"] * allowance
-        against = goal["against"]
-        if allocator == "default" and goal["default_against"]:
-            against = goal["default_against"]
-        rivals = [peer for peer in peers if peer["name"] in against]
-        if number:
-            rival = min(rivals or peers, key=_minimum)
-            aims.append(Aim(number, rival["minimum"] / ours["minimum"], rival["name"]))
-    return aims
 
 
 def section(result: Result) -> str:
@@ -138,7 +41,7 @@ def _summary(result: Result) -> str:
     lost = [
         f"- {_where(row, verdict)}: {verdict.ratio:.2f} times {verdict.best['name']}"
         for row, verdict in judged
-        if verdict.ratio < 1
+        if verdict.lost
     ]
     missed = [
         f"- {_where(row, verdict)}: {aim.ratio:.2f}, goal {aim.number:.2f}{_rival(verdict, aim)}"
@@ -193,7 +96,7 @@ def _other(entry: Row | None, verdict: Verdict, with_time: bool) -> str:
 def _judged(verdict: Verdict) -> list[str]:
     goal = "; ".join(_goal(verdict, aim) for aim in verdict.aims)
     ratio = f"{verdict.ratio:.2f} ({verdict.median_ratio:.2f})"
-    if verdict.ratio < 1:
+    if verdict.lost:
         ratio = f"**{ratio}**"
     return [verdict.best["name"], ratio, goal, f"{verdict.of_floor:.0%}"]
 

@@ -1,0 +1,247 @@
+"""A filtered evaluation end to end: one sweep against the loops that people write.
+
+    python benchmarks/evaluation.py                   prints a table
+    python benchmarks/evaluation.py --quick           few images, two rounds: does it work?
+    python benchmarks/evaluation.py --only demo       rows whose labels have these words
+
+Every image is evaluated as it is and under 8 radii, low- and high-passed: 17 conditions. "freqops"
+is :func:`freqops.evaluation.sweep`. "torch.fft" transforms every batch anew for every radius, as it
+is usually written; "torch.fft, forward shared" transforms it once. "numpy" is the loop of Wang et
+al. (2020): a plane at a time, in double precision, with the masks made before. "network" is the
+floor: the network alone, on images that nobody filtered. All give the share of right answers under
+every condition, which must agree.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import statistics
+import sys
+from collections import defaultdict
+from collections.abc import Callable, Iterable
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+import freqops
+from freqops import demo
+from freqops.bench import compositions, machine, peers, tables
+from freqops.bench.timing import Contender, check_agreement, interleave, wall_clock
+from freqops.evaluation import sweep
+
+sys.path.append(str(Path(__file__).resolve().parents[1] / "tests"))
+import torchvision_ops
+
+_torchvision_library = torchvision_ops.declare_missing()
+import torchvision  # noqa: E402
+
+RADII = 8
+# Two answers close to each other may change places by rounding: so many of a thousand.
+TOLERANCE = 2e-3
+
+
+@dataclass(frozen=True)
+class Row:
+    """What is evaluated.
+
+    Attributes:
+        name: of the network.
+        network: makes it.
+        images: how many.
+        side: of the images.
+        batch: images at a time.
+        numpy: whether the published loop takes part; it takes hours of large images.
+    """
+
+    name: str
+    network: Callable[[], nn.Module]
+    images: int
+    side: int
+    batch: int
+    numpy: bool
+
+    @property
+    def label(self) -> str:
+        """Of the row in its table."""
+        return f"{self.name}, {self.images:,} images of {self.side}x{self.side}"
+
+    def radii(self) -> list[float]:
+        """In bins, up to the largest circle in the plane."""
+        return [self.side / 2 * (index + 1) / RADII for index in range(RADII)]
+
+    def batches(self) -> list[tuple[Tensor, Tensor]]:
+        """Random images; labels are the network's own answers, so that accuracy has a meaning."""
+        random = torch.Generator().manual_seed(0)
+        network, made = self.network(), []
+        for start in range(0, self.images, self.batch):
+            count = min(self.batch, self.images - start)
+            images = torch.rand(count, 3, self.side, self.side, generator=random)
+            with torch.inference_mode():
+                labels = network(images).argmax(1)
+            made.append((images, labels))
+        return made
+
+
+def resnet18() -> nn.Module:
+    """torchvision's, with weights of no training: what it costs does not depend on them."""
+    torch.manual_seed(0)
+    return torchvision.models.resnet18(weights=None).eval()
+
+
+ROWS = (
+    Row("demo network", demo.model, 1000, 32, 100, numpy=True),
+    Row("demo network", demo.model, 1000, 64, 100, numpy=True),
+    Row("resnet18", resnet18, 64, 224, 16, numpy=False),
+)
+
+
+# --- the loops ------------------------------------------------------------------------------------
+
+Filtered = Iterable[tuple[Tensor, Tensor]]  # low- and high-passed, per radius
+
+
+def by_loop(
+    network: nn.Module,
+    batches: list[tuple[Tensor, Tensor]],
+    filtered: Callable[[Tensor], Filtered],
+) -> Tensor:
+    """Right answers, shares: unfiltered first, then low and high per radius."""
+    right: dict[int, int] = defaultdict(int)
+    total = 0
+    with torch.inference_mode():
+        for images, labels in batches:
+            versions = [images]
+            for index, version in enumerate(_in_turn(versions, filtered(images))):
+                right[index] += int((network(version).argmax(1) == labels).sum())
+            total += len(labels)
+    return torch.tensor([right[index] / total for index in range(len(right))])
+
+
+def _in_turn(first: list[Tensor], pairs: Filtered) -> Iterable[Tensor]:
+    yield from first
+    for pair in pairs:
+        yield from pair
+
+
+def by_sweep(network: nn.Module, row: Row, batches: list[tuple[Tensor, Tensor]]) -> Tensor:
+    """The same shares by freqops."""
+    result = sweep(network, batches, row.radii(), progress=False)
+    found = {(one["kind"], one["cutoff"]): one["top1"] for one in result.records}
+    kinds = [("none", None)] + [(kind, r) for r in row.radii() for kind in ("low", "high")]
+    return torch.tensor([found[kind] for kind in kinds])
+
+
+def contenders(row: Row) -> list[Contender]:
+    """Ours first; the network alone last."""
+    network, batches = row.network(), row.batches()
+    masks = [
+        freqops.filters.low_pass((row.side, row.side), radius, unit="bins")
+        for radius in row.radii()
+    ]
+    wholes = [peers.radial_mask(row.side, radius) for radius in row.radii()]
+
+    def in_numpy(images: Tensor) -> Filtered:
+        for whole in wholes:
+            low, high = peers.numpy_low_high(images.double().numpy(), whole)
+            yield torch.from_numpy(low).float(), torch.from_numpy(high).float()
+
+    def unfiltered(images: Tensor) -> Filtered:
+        return ((images, images) for _ in masks)
+
+    def looped(filtered: Callable[[Tensor], Filtered]) -> Callable[[], Tensor]:
+        return lambda: by_loop(network, batches, filtered)
+
+    found = [
+        Contender("freqops", lambda: by_sweep(network, row, batches), "ours"),
+        Contender("torch.fft", looped(lambda x: compositions.torch_low_high(x, masks))),
+        Contender(
+            "torch.fft, forward shared",
+            looped(lambda x: compositions.torch_low_high_sharing(x, masks)),
+        ),
+    ]
+    if row.numpy:
+        found.append(Contender("numpy", looped(in_numpy)))
+    return [*found, Contender("network", looped(unfiltered), "floor")]
+
+
+# --- measuring ------------------------------------------------------------------------------------
+
+
+def measured(row: Row, *, seconds: float, least_rounds: int) -> dict[str, Any]:
+    """Checks that the shares agree, then times all turn by turn."""
+    entries = contenders(row)
+    check_agreement(entries, TOLERANCE)
+    times: dict[str, list[float]] = defaultdict(list)
+
+    def clock(contender: Contender, untimed: int, calls: int) -> list[float]:
+        taken = wall_clock(contender, untimed, calls)
+        times[contender.name].append(min(taken))
+        return taken
+
+    timings = interleave(
+        entries, seconds=2 * seconds, least_rounds=least_rounds, clock=clock, patient=True
+    )
+    rounds = {name: values[1:] for name, values in times.items()}  # the first warmed up
+    ratios = {
+        one.name: statistics.median(
+            a / b for a, b in zip(rounds[one.name], rounds["freqops"], strict=True)
+        )
+        for one in entries[1:]
+    }
+    return {
+        "label": row.label,
+        "conditions": 1 + 2 * RADII,
+        "batch": row.batch,
+        "contenders": [
+            {"name": one.name, "role": one.role, **asdict(timings[one.name])} for one in entries
+        ],
+        "ratios": ratios,
+    }
+
+
+def quick(row: Row) -> Row:
+    """The same with a few images."""
+    return Row(row.name, row.network, min(row.images, 20), row.side, 10, row.numpy)
+
+
+def main() -> None:
+    """Measures and prints, or writes --out."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--threads", type=int, default=2)
+    parser.add_argument("--seconds", type=float, default=20.0, help="about how long for each row")
+    parser.add_argument("--least-rounds", type=int, default=5)
+    parser.add_argument("--quick", action="store_true", help="few images, two rounds")
+    parser.add_argument("--only", default="", help="words that a row's label has")
+    parser.add_argument("--out", type=Path, help="JSON instead of a table")
+    arguments = parser.parse_args()
+    torch.set_num_threads(arguments.threads)
+    environment = {**machine.describe(), "threads": arguments.threads}
+    environment |= {
+        "level": freqops._C.cpu_level(),
+        "torch": torch.__version__,
+        "suite": "evaluation",
+    }
+    found = []
+    for row in ROWS:
+        if not set(arguments.only.split()) <= set(row.label.replace(",", "").split()):
+            continue
+        print(row.label, file=sys.stderr, flush=True)
+        seconds, rounds = (
+            (0.0, 2) if arguments.quick else (arguments.seconds, arguments.least_rounds)
+        )
+        chosen = quick(row) if arguments.quick else row
+        found.append(measured(chosen, seconds=seconds, least_rounds=rounds))
+    result = {"environment": environment, "evaluation": found}
+    if arguments.out is None:
+        print(tables.evaluation_section(result))
+    else:
+        arguments.out.write_text(json.dumps(result, indent=1) + os.linesep)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,103 @@
+"""One row measured: who computes the same, how long each takes, what each needs."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+
+from freqops.bench import memory, peers
+from freqops.bench.case import Case, Row
+from freqops.bench.timing import (
+    Clock,
+    Contender,
+    clock_of,
+    consume,
+    difference,
+    interleave,
+)
+from freqops.evaluation.errors import first_line
+
+
+@dataclass(frozen=True)
+class Settings:
+    """How rows are measured.
+
+    Attributes:
+        device: "cpu", "cuda" or "cuda:1".
+        seconds: about how long a row is timed.
+        least_rounds: rounds that are made even where they take longer.
+        peaks: whether the memory that each contender needs is measured as well.
+    """
+
+    device: str = "cpu"
+    seconds: float = 2.5
+    least_rounds: int = 5
+    peaks: bool = False
+
+
+def measured(row: Row, settings: Settings, clock: Clock | None = None) -> dict[str, Any]:
+    """Returns a row's record; one that says why where ours does not run.
+
+    Args:
+        row: what to measure.
+        settings: how.
+        clock: what takes the time; default: the device's.
+    """
+    try:
+        case, not_compared = compared(row.case(settings.device))
+        timings = interleave(
+            case.contenders,
+            seconds=settings.seconds,
+            least_rounds=settings.least_rounds,
+            clock=clock or clock_of(settings.device),
+        )
+    except (RuntimeError, NotImplementedError, MemoryError) as error:
+        return Case(row, ()).record({}) | {"failed": first_line(error)}
+    peaks = memory.peaks(row, case, settings.device) if settings.peaks else {}
+    return case.record(timings, not_compared=not_compared, peaks=peaks)
+
+
+def compared(case: Case) -> tuple[Case, dict[str, str]]:
+    """Leaves out the peers that compute something else, or nothing.
+
+    Returns:
+        The case without them, and by their names why.
+    """
+    first, *others = case.contenders
+    consume(first.result())  # what it raises is the row's failure, not a peer's
+    kept: list[Contender] = [first]
+    reasons = {}
+    for other in others:
+        reason = _reason(first, other, case.row.tolerance)
+        if reason is None:
+            kept.append(other)
+        elif other.role == "ours":
+            raise RuntimeError(f"{other.name} and {first.name} {reason}")
+        else:
+            reasons[other.name] = reason
+    return Case(case.row, tuple(kept)), reasons
+
+
+def _reason(first: Contender, other: Contender, tolerance: float) -> str | None:
+    if other.role == "floor":
+        return None
+    try:
+        if other.role == "other":
+            other.result()
+            return None
+        return difference(first, other, tolerance)
+    except Exception as error:  # whatever a peer does
+        return f"does not run: {first_line(error)}"
+
+
+def absent_peers() -> dict[str, str]:
+    """Peers that take no part: the command that installs each, or why it can't be imported."""
+    return peers.missing()
+
+
+def set_threads(threads: int) -> None:
+    """Pins ours and the peers, which are given as many."""
+    torch.set_num_threads(threads)
+    torch.manual_seed(0)

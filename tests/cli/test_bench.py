@@ -1,0 +1,196 @@
+"""freqops bench and freqops bench compare: what they print, write, refuse."""
+
+import json
+import signal
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from bench_results import made_up, made_up_row
+from command_line import call, run
+
+from freqops.bench import cases, measurement, peers, record
+from freqops.bench.cases import rows as rows_of
+from freqops.cli import bench
+
+
+@pytest.fixture
+def small(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Of every operator asked for, the smallest quick row."""
+
+    def smallest(ops: Any = (), *, quick: bool = False) -> list[Any]:
+        chosen = cases.rows(ops, quick=True)
+        return [
+            min(
+                (row for row in chosen if row.op == op and row.point is None),
+                key=lambda row: torch.Size(row.shape).numel(),
+            )
+            for op in dict.fromkeys(row.op for row in chosen)
+        ]
+
+    monkeypatch.setattr(bench, "rows_of", smallest)
+
+
+def test_measures_prints_and_writes(tmp_path: Path) -> None:
+    options = ["--ops", "mix_amplitude_phase", "--quick", "--seconds", "0", "--threads", "1"]
+    done = run("bench", *options, "--out", "here/now.json", cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
+    assert sorted(path.name for path in (tmp_path / "here").iterdir()) == ["now.json", "now.png"]
+    result = record.read(tmp_path / "here" / "now.json")
+    assert [row["label"] for row in result["cases"]] == ["64x3x32x32", "16x3x224x224"]
+    assert result["environment"]["threads"] == 1
+    assert result["environment"]["torch"] == torch.__version__
+    assert result["settings"]["quick"] is True
+    assert result["interrupted"] is False
+    for row in result["cases"]:
+        assert [entry["name"] for entry in row["contenders"]][:2] == ["freqops", "torch"]
+        for entry in row["contenders"]:
+            assert entry["quartiles"][0] <= entry["median"] <= entry["quartiles"][1]
+    for words in ("mix_amplitude_phase", "CIFAR image", "64x3x32x32", "best peer", "Written to"):
+        assert words in done.stdout
+    assert "Traceback" not in done.stderr
+
+
+@pytest.mark.usefixtures("small")
+def test_absent_peers_are_named_once(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(peers, "missing", lambda: {"ducc0": "pip install ducc0"})
+    options = ["--ops", "polyphase_pool", "--seconds", "0", "--quick"]
+    assert call(monkeypatch, "bench", *options, "--out", str(tmp_path / "a.json")) == 0
+    said = capsys.readouterr().err
+    assert said.count("ducc0 takes no part: pip install ducc0") == 1
+    assert record.read(tmp_path / "a.json")["absent"] == {"ducc0": "pip install ducc0"}
+
+
+@pytest.mark.usefixtures("small")
+def test_interrupt_keeps_what_was_measured(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def measured(row: Any, settings: Any) -> dict[str, Any]:
+        if row.op == "low_high":
+            raise KeyboardInterrupt
+        return made_up_row(row.op, row.label)
+
+    monkeypatch.setattr(measurement, "measured", measured)
+    options = ["--ops", "flc_pool,low_high,fft_filter", "--out", str(tmp_path / "a.json")]
+    assert call(monkeypatch, "bench", *options) == 130
+    said = capsys.readouterr()
+    result = record.read(tmp_path / "a.json")
+    assert result["interrupted"] is True
+    assert [row["op"] for row in result["cases"]] == ["flc_pool"]
+    assert "interrupted after 1 of 3 rows" in said.err
+    assert "flc_pool" in said.out
+    assert (tmp_path / "a.png").exists()
+
+
+def test_ctrl_c_ends_a_real_run_with_a_result(tmp_path: Path) -> None:
+    """Sent when the first operator's table has been shown."""
+    words = ["--ops", "polyphase_pool,fft_filter", "--quick", "--seconds", "0.1"]
+    program = subprocess.Popen(
+        [sys.executable, "-m", "freqops", "bench", *words],
+        cwd=tmp_path,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
+    )
+    assert program.stdout is not None
+    while "16x64x56x56" not in program.stdout.readline():
+        assert program.poll() is None
+    program.send_signal(signal.SIGINT)
+    _, err = program.communicate(timeout=200)
+    assert program.returncode == 130, err
+    assert "interrupted" in err
+    assert "Traceback" not in err
+    result = json.loads((tmp_path / "freqops-bench.json").read_text())
+    assert result["interrupted"] is True
+    assert result["cases"][0]["op"] == "polyphase_pool"
+
+
+@pytest.mark.parametrize(
+    ("words", "sentence"),
+    [
+        (["--ops", "fft_filtre"], "'fft_filtre' (did you mean fft_filter"),
+        (["--device", "tpu"], "device: must be cpu or cuda, got tpu"),
+        (["--out", "a.csv"], "out: must end in .json, got a.csv"),
+        (["--out", "blocked/a.json"], "out: "),
+        (["--threads", "0"], "threads: must be at least 1, got 0"),
+        (["--seconds", "-1"], "seconds: must be from 0 to 3600, got -1"),
+        (["compare", "a.json", "b.json"], "a.json: there is no such file"),
+        (["compare", "broken.json", "b.json"], "broken.json: can't be read as JSON"),
+    ],
+)
+def test_mistakes_are_one_sentence(
+    words: list[str],
+    sentence: str,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "broken.json").write_text("{")
+    (tmp_path / "blocked").write_text("a file")
+    assert call(monkeypatch, "bench", *words) == 2
+    said = capsys.readouterr()
+    assert sentence in said.err
+    assert len(said.err.splitlines()) == 1
+    assert said.out == ""
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["blocked", "broken.json"]
+
+
+@pytest.mark.skipif(torch.cuda.is_available(), reason="it would run")
+def test_without_a_gpu_is_one_sentence(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert call(monkeypatch, "bench", "--device", "cuda") == 2
+    assert "finds no CUDA device here" in capsys.readouterr().err
+
+
+# --- compare --------------------------------------------------------------------------------------
+
+
+def compared(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, before: dict[str, Any], after: dict[str, Any]
+) -> int:
+    record.write(tmp_path / "a.json", before)
+    record.write(tmp_path / "b.json", after)
+    return call(
+        monkeypatch, "bench", "compare", *(str(tmp_path / name) for name in ("a.json", "b.json"))
+    )
+
+
+def test_compare_ends_with_1_on_a_regression(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    slower = made_up(made_up_row(freqops=1.5, torch=4.0, copy=0.5))
+    assert compared(tmp_path, monkeypatch, made_up(), slower) == 1
+    said = capsys.readouterr()
+    assert "SLOWER" in said.out
+    assert said.err == ""
+    assert compared(tmp_path, monkeypatch, slower, made_up()) == 0
+    assert "faster" in capsys.readouterr().out
+    assert compared(tmp_path, monkeypatch, made_up(), made_up()) == 0
+
+
+def test_compare_says_where_the_machines_differ(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert compared(tmp_path, monkeypatch, made_up(), made_up(threads=8)) == 0
+    said = capsys.readouterr().err
+    assert "these runs are not of the same conditions: threads was 2, is 8" in said
+
+
+def test_compare_of_nothing_in_common_is_refused(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    other = made_up(made_up_row(op="flc_pool"))
+    assert compared(tmp_path, monkeypatch, made_up(), other) == 2
+    assert "has no row in common with" in capsys.readouterr().err
+
+
+def test_quick_is_a_part_of_all() -> None:
+    assert set(map(str, rows_of(quick=True))) < set(map(str, rows_of()))
