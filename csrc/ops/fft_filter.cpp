@@ -3,6 +3,7 @@
 
 #include "../kernels/cpu/dispatch.h"
 #include "plan_cache.h"
+#include "pool_geometry.h"
 #include "tensor_images.h"
 
 namespace freqops {
@@ -142,6 +143,47 @@ Tensor fft_filter_out(const Tensor& x, const Tensor& response, const std::option
   return y;
 }
 
+// x followed by zeros up to `grid`, filtered there, and the first `size` of the result: a linear correlation by transforms.
+Tensor fft_filter_padded(const Tensor& x, const Tensor& response, const std::optional<Tensor>& imag,
+                         std::vector<int64_t> grid, std::vector<int64_t> size) {
+  const char* op = "fft_filter_padded";
+  const Shape shape = checked_shape(op, "x", x, 2);
+  STD_TORCH_CHECK(grid.size() == 2 && size.size() == 2, op, ": grid and size must hold 2 numbers");
+  check_pooled_plane(op, "the grid", grid[0], grid[1]);
+  check_pooled_plane(op, "the output", size[0], size[1]);
+  STD_TORCH_CHECK(std::max(shape.height, size[0]) <= grid[0] && std::max(shape.width, size[1]) <= grid[1], op,
+                  ": grid must hold x and the output, got ", grid[0], " x ", grid[1]);
+  Shape on_grid = shape;
+  on_grid.height = grid[0];
+  on_grid.width = grid[1];
+  const Responses responses = checked_responses(op, x, on_grid, response, imag, 2, false);
+  const bool channels_last = is_channels_last(x);
+  const Tensor y = new_planes(x, size[0], size[1], channels_last);
+  if (y.numel() == 0) return y;
+  const Tensor source = in_layout(x, channels_last);
+  visit_compute_type(x, [&](auto zero) {
+    using T = decltype(zero);
+    const cpu::Kernels<T>& kernels = cpu::kernels<T>();
+    FilterBank<T> bank{};
+    bank.x = pooled_images(op, source, channels_last);
+    bank.y = pooled_images(op, y, channels_last);
+    const int64_t planes = responses.channels == 1 ? bank.x.planes() : bank.x.batch;
+    FilterForm form = choose_filter_form(grid[0], grid[1], planes, kernels.lanes);
+    // A line that is cut into a plane would be padded in its middle.
+    if (form.line) form = {static_cast<int>(grid[0]), static_cast<int>(grid[1]), false, false};
+    const T* im = responses.im ? static_cast<const T*>(responses.im->const_data_ptr()) : nullptr;
+    const auto tables = cached_tables<T>(
+        cached_filter_plan<T>(form, kernels.lanes),
+        {static_cast<const T*>(responses.re.const_data_ptr()), im, 1, responses.channels, grid[0], grid[1]});
+    tables->attach(bank);
+    const int64_t items = kernels.filter_bank_items(bank);
+    const int64_t elements = bank.x.planes() * grid[0] * grid[1] / items;
+    run_parallel(items, grain_of(elements), kernels.filter_bank_scratch(bank),
+                 [&](int64_t begin, int64_t end, void* scratch) { kernels.filter_bank(bank, begin, end, scratch); });
+  });
+  return y;
+}
+
 // The R (+ 1) slabs of a bank, through a contiguous stand-in where x's layout cannot be written.
 Tensor run_slabs(const Tensor& x, const Shape& shape, const Responses& responses, int64_t dims, Complement complement,
                  std::optional<Tensor>* high) {
@@ -216,6 +258,7 @@ Tensor split_bands(const Tensor& x, const Tensor& responses, int64_t dims) {
 STABLE_TORCH_LIBRARY_IMPL(freqops, CPU, m) {
   m.impl("fft_filter", TORCH_BOX(&freqops::fft_filter));
   m.impl("fft_filter.out", TORCH_BOX(&freqops::fft_filter_out));
+  m.impl("fft_filter_padded", TORCH_BOX(&freqops::fft_filter_padded));
   m.impl("filter_bank", TORCH_BOX(&freqops::filter_bank));
   m.impl("filter_bank_adjoint", TORCH_BOX(&freqops::filter_bank_adjoint));
   m.impl("low_high", TORCH_BOX(&freqops::low_high));

@@ -20,7 +20,7 @@ class BankRunner {
         direct_out_(can_be_direct(bank.y)) {
     // Columns as lanes read whole vectors of a row; planes as lanes see a plane as one run of elements.
     stride_ = Group == 2 ? staged_stride<T>(width()) : width();
-    plane_ = std::max<size_t>(size_t(bank.x.height) * stride_, kLanes<T>);
+    plane_ = std::max<size_t>(size_t(height()) * stride_, kLanes<T>);
     for (int i = 0; i < Group; ++i) {
       in_[i] = direct_in_ ? nullptr : arena_.take(plane_);
       out_[i] = direct_out_ ? nullptr : arena_.take(plane_);
@@ -41,7 +41,7 @@ class BankRunner {
     FilterTask<T, Group> task;
     for (int i = 0; i < Group; ++i) {
       const int j = i < count_ ? i : stand_in(i);
-      if (i < count_ && !direct_in_) gather_plane(bank_.x, n_[i], c_[i], in_[i], stride_);
+      if (i < count_ && !direct_in_) gather(i);
       task.in[i] = direct_in_ ? static_cast<const T*>(bank_.x.data) + bank_.x.offset(n_[j], c_[j]) : in_[j];
       task.out[i] = direct_out_ ? static_cast<T*>(bank_.y.data) + bank_.y.offset(n_[j], c_[j]) : out_[j];
       task.wanted[i] = i < count_;
@@ -59,13 +59,21 @@ class BankRunner {
 
  private:
   bool can_be_direct(const Images& images) const {
+    if (images.height != height() || images.width != width()) return false;
     if (Group == 2) return is_direct<T>(images);
     const bool same = std::is_same_v<T, double> || images.element == Element::kFloat;
     return same && images.column_stride == 1 && images.row_stride == images.width &&
            images.height * images.width >= kLanes<T>;
   }
-  int64_t width() const { return bank_.x.width; }
+  // Of the grid that is transformed; an image smaller than it is followed by zeros, a result the first part of it.
+  int64_t height() const { return bank_.plan_h->length; }
+  int64_t width() const { return bank_.plan_w->length; }
   int64_t remaining_planes(int64_t item) const { return std::max<int64_t>(0, bank_.x.planes() - (item + 1) * Group); }
+
+  void gather(int i) const {
+    gather_plane(bank_.x, n_[i], c_[i], in_[i], stride_);
+    std::fill(in_[i] + bank_.x.height * stride_, in_[i] + plane_, T{0});
+  }
 
   // What takes the place of a missing plane: an imaginary part repeats its own real part, so that it can spoil nobody.
   int stand_in(int i) const {
@@ -131,7 +139,7 @@ class BankRunner {
   }
 
   void subtract(const T* x, const T* y, T* out) const {
-    const size_t elements = size_t(bank_.x.height) * stride_;
+    const size_t elements = size_t(height()) * stride_;
     for (size_t e = 0; e < elements; ++e) out[e] = x[e] - y[e];
   }
 
