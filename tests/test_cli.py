@@ -157,18 +157,18 @@ def test_published_cifar_weights_on_cifar_files(
     assert result.record("resnet18", "low", 28)["top1"] == result.record("resnet18")["top1"]
 
 
-def test_info(tmp_path: Path) -> None:
-    done = run("info", cwd=tmp_path)
-    assert done.returncode == 0, done.stderr
+def test_info(monkeypatch, capsys) -> None:
+    assert call(monkeypatch, "info") == 0
+    out = capsys.readouterr().out
     for words in (freqops.__version__, torch.__version__, freqops._C.cpu_level(), "CUDA library"):
-        assert words in done.stdout
+        assert words in out
 
 
-def test_help_names_every_command(tmp_path: Path) -> None:
-    done = run("--help", cwd=tmp_path)
-    assert done.returncode == 0
-    assert "evaluate" in done.stdout
-    assert "info" in done.stdout
+def test_help_names_every_command(monkeypatch, capsys) -> None:
+    assert call(monkeypatch, "--help") == 0
+    out = capsys.readouterr().out
+    assert "evaluate" in out
+    assert "info" in out
 
 
 # --- Ctrl-C ---------------------------------------------------------------------------------------
@@ -185,7 +185,7 @@ class Net:
 
 
 def test_interrupt_says_how_to_resume_and_resuming_equals(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     (tmp_path / "slow.py").write_text(SLOW)
     options = ["--limit", "72", "--batch-size", "4", "--cutoffs", "4,8,16", "--examples", "0"]
@@ -214,13 +214,12 @@ def test_interrupt_says_how_to_resume_and_resuming_equals(
     assert "Traceback" not in err
     assert [path.name for path in (tmp_path / "out").iterdir()] == [evaluate.STATE]
 
-    resumed = run(*command, "--resume", cwd=tmp_path)
-    assert resumed.returncode == 0, resumed.stderr
-    first = re.search(r"(\d+)/18", resumed.stderr)
-    assert first is not None
-    assert first.group(1) == found.group(1)  # the bar starts where the other stopped
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr(sys, "path", [*sys.path])
+    assert call(monkeypatch, *command, "--resume") == 0
+    first = re.search(r"(\d+)/18", capsys.readouterr().err)
+    assert first is not None
+    assert first.group(1) == found.group(1)  # the bar starts where the other stopped
     assert call(monkeypatch, *command[:2], "--out", "whole", *options) == 0
     a, b = (json.loads((tmp_path / n / "sweep.json").read_text()) for n in ("out", "whole"))
     assert a["records"] == b["records"]

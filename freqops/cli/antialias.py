@@ -43,7 +43,8 @@ def antialias(
         str,
         typer.Option(
             help="zhang (blur behind max pools and strided convolutions), pool_only, composer "
-            "(blur before convolutions), vasconcelos (directly behind them), aps (polyphase)."
+            "(blur before convolutions), vasconcelos (directly behind them), flc (spectral pooling "
+            "instead of a blur), aps (polyphase)."
         ),
     ] = "zhang",
     dry_run: Annotated[
@@ -52,7 +53,7 @@ def antialias(
     taps: Annotated[
         str | None,
         typer.Option(
-            help="How many, or the taps, as 0.25,0.5,0.25.", show_default="3, for aps none"
+            help="How many, or the taps, as 0.25,0.5,0.25.", show_default="3, for aps and flc none"
         ),
     ] = None,
     padding_mode: Annotated[

@@ -50,6 +50,7 @@ def antialias(
     <https://arxiv.org/abs/1904.11486>`_; `Vasconcelos et al. 2021, Impact of aliasing on
     generalization <https://arxiv.org/abs/2108.03489>`_; `Chaman and Dokmanic 2021, Truly
     shift-invariant convolutional neural networks <https://arxiv.org/abs/2011.14214>`_;
+    `Grabinski et al. 2022, FrequencyLowCut pooling <https://arxiv.org/abs/2204.00491>`_;
     `composer's BlurPool <https://github.com/mosaicml/composer>`_.
 
     With an odd number of taps samples stay where they were. Averages are the exception, as in
@@ -63,11 +64,13 @@ def antialias(
         recipe: "zhang" (max pool: maximum at stride 1, then blur; strided convolution: at stride
             1, then blur behind its activation, before it where the kernel is 1x1; average: blur),
             "pool_only" (the same, pools only), "vasconcelos" (the blur directly behind the
-            convolution), "composer" (blur at stride 1 in front of strided convolutions), "aps"
-            (polyphase sampling), or {predicate of a site: factory of the module that samples it}.
+            convolution), "composer" (blur at stride 1 in front of strided convolutions), "flc"
+            (spectral pooling directly behind the convolution or maximum, or in the place of an
+            average), "aps" (polyphase sampling), or {predicate of a site: factory of the module
+            that samples it}.
         taps: how many (binomial for stride 2), or the taps [k] themselves, or one of these per
-            axis; None is 3, for "aps" no blur. Axes of stride 1 are not blurred; interpolation that
-            samples between two takes one more where that centres the taps.
+            axis; None is 3, for "aps" no blur; "flc" takes none. Axes of stride 1 are not blurred;
+            interpolation that samples between two takes one more where that centres the taps.
         padding_mode: of the blurs: "reflect", "replicate", "zeros" or "circular".
         include: treats only these sites: a name, a pattern ("layer4*"), several, or a predicate of
             a site. Names are those of the report; a module's name stands for what is in it.
@@ -128,10 +131,6 @@ def _check_model(model: object) -> None:
 
 
 def _check_arguments(recipe: object, taps: object, padding_mode: object) -> None:
-    if recipe == "flc":
-        raise ValueError(
-            "antialias: recipe 'flc' needs spectral pooling, which this version doesn't have"
-        )
     if isinstance(recipe, Mapping):
         if not recipe or not all(callable(one) for pair in recipe.items() for one in pair):
             raise TypeError("antialias: recipe must map predicates of a site to factories")
@@ -140,8 +139,13 @@ def _check_arguments(recipe: object, taps: object, padding_mode: object) -> None
                 "antialias: taps must be None where recipe has factories, which decide"
             )
     elif not isinstance(recipe, str) or recipe not in RECIPES:
-        names = ", ".join(repr(name) for name in (*RECIPES, "flc"))
+        names = ", ".join(repr(name) for name in RECIPES)
         raise ValueError(f"antialias: recipe must be one of {names} or a mapping, got {recipe!r}")
+    elif recipe == "flc" and (taps is not None or padding_mode != "reflect"):
+        raise ValueError(
+            "antialias: taps and padding_mode are those of a blur and must be left out for recipe "
+            "'flc', which cuts the spectrum"
+        )
     if padding_mode not in _PADDING_MODES:
         names = ", ".join(repr(name) for name in _PADDING_MODES)
         raise ValueError(f"antialias: padding_mode must be one of {names}, got {padding_mode!r}")

@@ -18,6 +18,7 @@ from freqops.surgery.recipes.recipe import Planned
 from freqops.surgery.records import Cost, SiteCost
 from freqops.surgery.sites.site import Site
 from freqops.surgery.steps.pools import AverageBlur
+from freqops.surgery.steps.spectral import FLCPool
 from freqops.surgery.steps.window import Window, per_axis
 from freqops.surgery.tracing.examples import Arguments, as_arguments
 from freqops.surgery.tracing.graph import Call, Trace
@@ -90,11 +91,14 @@ def _counted_once(planned: Planned, window: Window, call: Call, itemsize: int) -
     full = replace(window, stride=(1,) * dims, ceil_mode=False).outputs(given[-dims:])
     map_size = (*sampled[:-dims], *(given[-dims:] if site.pads_as_same else full))
     before_it = _is_before(planned)
-    macs = _blur_macs(planned, given if before_it else map_size, dims)
-    if any(isinstance(step, _FUSED) for step in _steps(planned)):
+    whole = any(isinstance(step, FLCPool) and step.is_whole for step in _steps(planned))
+    size = given if before_it or whole else map_size
+    macs = _blur_macs(planned, size, dims) + _spectral_macs(planned, size, sampled[-dims:])
+    if whole or any(isinstance(step, _FUSED) for step in _steps(planned)):
         return macs, 0
     if before_it:
-        samples = math.prod(given) // math.prod(_strides(planned))
+        pairs = zip(given[-dims:], per_axis(_strides(planned), dims), strict=True)
+        samples = math.prod(given[:-dims]) * math.prod(-(-n // stride) for n, stride in pairs)
         return macs, 2 * samples * itemsize
     added = math.prod(map_size) - math.prod(sampled)
     if site.kind == "conv":
@@ -130,6 +134,8 @@ def _strides(planned: Planned) -> tuple[int, ...]:
     for step in _steps(planned):
         if isinstance(step, _BLURS):
             return per_axis(step.stride, planned.site.dims)
+        if isinstance(step, FLCPool):
+            return step.window.stride
     return (1,)
 
 
@@ -148,6 +154,20 @@ def _blur_macs(planned: Planned, size: Sequence[int], dims: int) -> int:
             at = len(left) - dims + axis
             left[at] = -(-left[at] // stride)
             total += math.prod(left) * count if count > 1 else 0
+    return total
+
+
+def _spectral_macs(planned: Planned, size: Sequence[int], sampled: Sequence[int]) -> int:
+    """Of a matrix per axis, the first axis first; a transform takes fewer on large maps."""
+    total = 0
+    for step in _steps(planned):
+        if not isinstance(step, FLCPool):
+            continue
+        left = list(size)
+        for axis, (outputs, stride) in enumerate(zip(sampled, step.window.stride, strict=True)):
+            at = len(left) - len(sampled) + axis
+            full, left[at] = left[at], outputs
+            total += math.prod(left) * full if stride > 1 else 0
     return total
 
 

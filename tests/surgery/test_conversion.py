@@ -103,6 +103,24 @@ def test_counts_of_composer() -> None:
     assert site.macs == 2 * 16 * 3 * 16 * 16
 
 
+def test_counts_of_spectral_pooling() -> None:
+    """A matrix along each axis; behind the convolution, in front of the shortcut."""
+    report = antialias(Residual().eval(), "flc", include="one")
+    conv, shortcut = report.cost(torch.randn(2, 3, 31, 40), repeats=1).sites
+    added = 31 * 40 - 16 * 20
+    assert conv.macs == 2 * 16 * (8 * 9 * added + 16 * 31 * 40 + 16 * 40 * 20)
+    assert conv.bytes == 2 * 4 * 2 * 16 * (added + 16 * 20)
+    assert shortcut.macs == 2 * 8 * (16 * 31 * 40 + 16 * 40 * 20)
+    assert shortcut.bytes == 2 * 4 * 2 * 8 * 16 * 20
+
+
+def test_counts_of_spectral_pooling_alone() -> None:
+    """In the place of an average it reads and writes what that did; one axis has no stride."""
+    model = nn.Sequential(nn.AvgPool2d((1, 3)))
+    (site,) = antialias(model, "flc").cost(torch.randn(2, 3, 9, 20), repeats=1).sites
+    assert (site.macs, site.bytes) == (2 * 3 * 9 * 20 * 6, 0)
+
+
 def test_counts_follow_the_example(model: Plain) -> None:
     report = antialias(model, example=torch.randn(1, 3, 16, 16))
     small = report.cost(torch.randn(1, 3, 16, 16), repeats=1)
@@ -131,11 +149,12 @@ def test_measured(model: Plain) -> None:
     assert json.loads(cost.to_json())["sites"][0]["name"] == "conv"
 
 
+@pytest.mark.parametrize("recipe", ["zhang", "flc"])
 @pytest.mark.parametrize(
     ("make", "size"), [(Calls, (1, 3, 128, 128)), (Volumes, (1, 1, 8, 32, 32))]
 )
-def test_cost_of_all_kinds(make: type[nn.Module], size: tuple[int, ...]) -> None:
-    report = antialias(make().eval(), example=torch.randn(size))
+def test_cost_of_all_kinds(make: type[nn.Module], size: tuple[int, ...], recipe: str) -> None:
+    report = antialias(make().eval(), recipe, example=torch.randn(size))
     cost = report.cost(torch.randn(size), repeats=1)
     assert [site.name for site in cost.sites] == [row.name for row in report]
     assert all(site.macs > 0 for site in cost.sites)

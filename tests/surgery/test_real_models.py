@@ -7,6 +7,7 @@ numbers are looked at in the small ones.
 import copy
 import io
 import pickle
+import sys
 from collections.abc import Iterator
 from typing import Any, NamedTuple
 from unittest import mock
@@ -18,6 +19,8 @@ from torch import Tensor, nn
 from torch.utils.flop_counter import FlopCounterMode
 
 from freqops import Conversion, antialias
+from freqops.surgery.tracing.graph import Trace
+from freqops.surgery.tracing.trace import trace
 
 torchvision = pytest.importorskip("torchvision")
 timm = pytest.importorskip("timm")
@@ -116,8 +119,9 @@ def made_on_meta(name: str) -> nn.Module:
 
 
 @pytest.mark.parametrize("name", CASES)
-def test_structure(name: str) -> None:
+def test_structure(name: str, traces: list[Trace]) -> None:
     case, model = CASES[name], made_on_meta(name)
+    twin = copy.deepcopy(model)
     inputs = [torch.empty(1, 3, *size, device="meta") for size in case.sizes]
     plain = [events(model, x) for x in inputs]
     was, parameters = snapshot(model), list(map(id, model.parameters()))
@@ -125,16 +129,44 @@ def test_structure(name: str) -> None:
 
     report = antialias(model)
 
+    check_trace(model, traces[0])
     check_rows(report, case)
     converted = [events(model, x) for x in inputs]
     for before, after in zip(plain, converted, strict=True):
         check_sizes(report, before, after)
     assert list(map(id, model.parameters())) == parameters
-    check_state(name, model, state)
-    again = pickle.loads(pickle.dumps(copy.deepcopy(model)))
-    assert events(again, inputs[0]) == converted[0]
+    copied = copy.deepcopy(model)
+    check_state(model, copied, twin, state)
+    assert events(pickle.loads(pickle.dumps(copied)), inputs[0]) == converted[0]
     report.undo()
     assert snapshot(model) == was
+
+
+@pytest.fixture
+def traces(monkeypatch: pytest.MonkeyPatch) -> list[Trace]:
+    """Those that antialias makes of the models before it converts them."""
+    made: list[Trace] = []
+    module = sys.modules["freqops.surgery.antialiasing"]
+
+    def kept(*args: Any) -> Trace:
+        made.append(trace(*args))
+        return made[-1]
+
+    monkeypatch.setattr(module, "trace", kept)
+    return made
+
+
+def check_trace(model: nn.Module, seen: Trace) -> None:
+    """Every layer that is called is seen, and every value has a producer."""
+    called = {id(call.module) for call in seen.calls}
+    layers = {n: m for n, m in model.named_modules() if list(m.parameters(recurse=False))}
+    assert len(layers) > 7
+    assert not [name for name, module in layers.items() if id(module) not in called]
+    for call in seen.calls:
+        for value in call.inputs:
+            producer = seen.producer(value)
+            assert value in seen.inputs or (producer is not None and producer.atom)
+        assert call.outputs or not call.inputs  # of constants alone
 
 
 def check_rows(report: Conversion, case: Case) -> None:
@@ -147,16 +179,17 @@ def check_rows(report: Conversion, case: Case) -> None:
         assert any(row.reason.startswith(reason) for row in report.left_alone)
 
 
-def check_state(name: str, model: nn.Module, state: dict[str, Tensor]) -> None:
+def check_state(
+    model: nn.Module, copied: nn.Module, twin: nn.Module, state: dict[str, Tensor]
+) -> None:
     """Keys and shapes are what they were, and checkpoints load in both directions."""
     now = model.state_dict()
     assert {key: value.shape for key, value in now.items()} == {
         key: value.shape for key, value in state.items()
     }
     assert list(now) == list(state)
-    copied = copy.deepcopy(model)
     copied.load_state_dict(state, strict=True, assign=True)
-    made_on_meta(name).load_state_dict(now, strict=True, assign=True)
+    twin.load_state_dict(now, strict=True, assign=True)
 
 
 class Event(NamedTuple):
@@ -251,7 +284,7 @@ SMALL = [
 @torch.no_grad()
 def test_numbers(name: str) -> None:
     model, x = made(name), torch.rand(1, 3, 65, 72)
-    twin, plain = copy.deepcopy(model), model(x)
+    plain = model(x)
     same = antialias(model, taps=1, example=x)
     assert same.converted
     assert (model(x) - plain).norm() <= 1e-5 * plain.norm()
@@ -260,13 +293,7 @@ def test_numbers(name: str) -> None:
     report = antialias(model, example=x)
     converted = model(x)
     assert not torch.equal(converted, plain)
-    for again in (copy.deepcopy(model), pickle.loads(pickle.dumps(model)), saved(model)):
-        assert torch.equal(again(x), converted)
-    twin.load_state_dict(model.state_dict(), strict=True)
-    assert torch.equal(twin(x), plain)
-    antialias(twin)
-    assert torch.equal(twin(x), converted)
-
+    assert torch.equal(saved(model)(x), converted)
     report.undo()
     assert torch.equal(model(x), plain)
 
@@ -283,14 +310,26 @@ OTHERS = ["torchvision:resnet18", "timm:tf_efficientnet_b0"]
 
 
 @pytest.mark.parametrize("name", OTHERS)
-@pytest.mark.parametrize("recipe", ["pool_only", "composer", "vasconcelos", "aps"])
+@torch.no_grad()
+def test_checkpoint_in_both_directions(name: str) -> None:
+    model, x = made(name), torch.rand(1, 3, 65, 72)
+    twin, plain = made(name), model(x)
+    antialias(model, example=x)
+    twin.load_state_dict(model.state_dict(), strict=True)
+    assert torch.equal(twin(x), plain)
+    antialias(twin)
+    assert torch.equal(twin(x), model(x))
+
+
+@pytest.mark.parametrize("name", OTHERS)
+@pytest.mark.parametrize("recipe", ["pool_only", "composer", "vasconcelos", "flc", "aps"])
 @torch.no_grad()
 def test_recipe(name: str, recipe: str) -> None:
     model, x = made(name), torch.rand(1, 3, 65, 72)
     plain, before, was = model(x), events(model, x), snapshot(model)
     report = antialias(model, recipe, example=x)
     after = events(model, x)
-    if recipe == "aps":
+    if recipe in ("flc", "aps"):
         check_sizes(report, before, after)
     else:  # nothing is larger anywhere
         assert [event for event in after if "antialias" not in event.path] == before
@@ -307,8 +346,27 @@ KINDS = {
     "pool_only": {"max_pool"},
     "composer": {"max_pool", "conv"},
     "vasconcelos": {"max_pool", "conv"},
+    "flc": {"max_pool", "conv"},
     "aps": {"max_pool", "conv"},
 }
+
+
+@pytest.mark.parametrize(
+    "name",
+    ["torchvision:mobilenet_v2", "torchvision:densenet121", "timm:resnet26d", "timm:inception_v4"],
+)
+def test_structure_of_flc(name: str) -> None:
+    """Odd sizes and averages too, of as many sites as "zhang" has."""
+    case, model = CASES[name], made_on_meta(name)
+    inputs = [torch.empty(1, 3, *size, device="meta") for size in case.sizes]
+    plain, state = [events(model, x) for x in inputs], model.state_dict()
+    report = antialias(model, "flc")
+    assert (len(report.converted), len(report)) == case.sites
+    for before, x in zip(plain, inputs, strict=True):
+        check_sizes(report, before, events(model, x))
+    model.load_state_dict(state, strict=True, assign=True)
+    report.undo()
+    assert events(model, inputs[0]) == plain[0]
 
 
 def test_compiled() -> None:

@@ -200,6 +200,25 @@ def test_tensorflow_padding_keeps_its_grid(kernel: int, stride: int) -> None:
                 torch.testing.assert_close(model(one), was)
 
 
+@pytest.mark.parametrize("kernel", [2, 3, 4, 5, 7])
+@pytest.mark.parametrize("stride", [2, 3, 4])
+@torch.no_grad()
+def test_tensorflow_padding_keeps_its_grid_in_the_spectrum(kernel: int, stride: int) -> None:
+    """Coarse waves that fit the map come through untouched, sample for sample."""
+    conv2d_same = pytest.importorskip("timm.layers.conv2d_same").Conv2dSame
+    for outputs in (5, 6, 7):
+        size = stride * outputs
+        across, down = torch.meshgrid(torch.arange(size), torch.arange(size), indexing="ij")
+        x = torch.cos(2 * torch.pi * (across + 2 * down) / size + 1).expand(1, 1, -1, -1)
+        model = nn.Sequential(conv2d_same(1, 1, kernel, stride, bias=False))
+        model[0].weight.zero_()
+        model[0].weight[..., (kernel - 1) // 2, (kernel - 1) // 2] = 1  # never sees the padding
+        plain = model(x)
+        assert antialias(model, "flc", example=x).converted
+        assert plain.std() > 0.5
+        torch.testing.assert_close(model(x), plain, rtol=0, atol=1e-5)
+
+
 class Half(nn.Module):
     def __init__(self, ratio: int, mode: str) -> None:
         super().__init__()

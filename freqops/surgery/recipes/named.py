@@ -8,11 +8,18 @@ from typing import Any
 from torch import nn
 
 from freqops.surgery.recipes.placement import Placer, Position
-from freqops.surgery.recipes.recipe import Planned, Recipe, in_words, is_pointwise
+from freqops.surgery.recipes.recipe import (
+    OWN_FORWARD,
+    Planned,
+    Recipe,
+    in_words,
+    is_pointwise,
+)
 from freqops.surgery.sites.site import Site
 from freqops.surgery.steps.blurs import blur
 from freqops.surgery.steps.calls import ConvCall
 from freqops.surgery.steps.polyphase import Polyphase, SharedIndex
+from freqops.surgery.steps.spectral import FLCPool, SameFLCPool, can_replace_average, flc_pool
 
 #: Convolutions with fewer input channels are left alone by "composer", as composer does.
 COMPOSER_CHANNELS = 16
@@ -115,6 +122,39 @@ class Polyphases(_Sampled):
                     step.shared, step.leads = shared, number == 0
 
 
+class Spectral(_Sampled):
+    """Spectral pooling directly behind what runs at stride 1, and alone where that was an average.
+
+    The authors' networks have it in front of the convolution and in the place of the maximum: their
+    kernels are trained on the coarse map. Behind, a kernel goes on seeing the map it was trained
+    on, and every size stays, whatever the padding. Either way an activation comes after it.
+    """
+
+    name = "flc"
+    _behind_call = "behind it"
+
+    def _spot(self, site: Site) -> Position:
+        return self._place.directly_behind(site)
+
+    _avg_pool = Recipe._avg_pool
+    _adaptive_avg_pool = Recipe._adaptive_avg_pool
+
+    def _interpolate(self, site: Site) -> Planned | str:
+        return OWN_FORWARD if site.has_own_forward else self._instead(site, self._average(site))
+
+    def _average(self, site: Site, taps: Any = None) -> nn.Module:
+        assert site.window is not None
+        if can_replace_average(site.window):
+            return FLCPool(site.window)
+        return self._at_stride_one(site, self._sampler(site))
+
+    def _sampler(self, site: Site) -> nn.Module:
+        if site.pads_as_same and not is_pointwise(site):
+            assert site.window is not None
+            return SameFLCPool(site.window)
+        return flc_pool(site.stride)
+
+
 class Chosen(_Sampled):
     """A user's mapping: {predicate of a site: factory of what samples it}."""
 
@@ -150,7 +190,7 @@ class Chosen(_Sampled):
 
 #: The recipes with a name.
 RECIPES: dict[str, type[Recipe]] = {
-    cls.name: cls for cls in (Recipe, PoolOnly, Composer, Vasconcelos, Polyphases)
+    cls.name: cls for cls in (Recipe, PoolOnly, Composer, Vasconcelos, Spectral, Polyphases)
 }
 
 

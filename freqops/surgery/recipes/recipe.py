@@ -21,7 +21,8 @@ from freqops.surgery.steps.calls import (
 from freqops.surgery.steps.pools import AverageBlur, RatioPool, SameBlur, StrideOne, max_blur
 from freqops.surgery.treatment import Edit
 
-_OWN_FORWARD = "its class has a forward of its own"
+#: Why a step can't take a module's place.
+OWN_FORWARD = "its class has a forward of its own"
 
 
 @dataclass(frozen=True, eq=False)
@@ -135,7 +136,7 @@ class Recipe:
 
     def _interpolate(self, site: Site) -> Planned | str:
         if site.has_own_forward:
-            return _OWN_FORWARD
+            return OWN_FORWARD
         if site.arguments["mode"] == "nearest":  # which takes the first sample of each group
             return self._instead(site, self._sampler(site))
         return self._instead(site, self._average(site, self._centred_taps(site)))
@@ -151,7 +152,7 @@ class Recipe:
 
     def _ratio(self, site: Site, step: nn.Module) -> Planned | str:
         if site.has_own_forward:
-            return _OWN_FORWARD
+            return OWN_FORWARD
         output_size = site.arguments["output_size"]
         return self._instead(site, RatioPool(site.function, output_size, site.stride, step))
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
@@ -18,7 +17,7 @@ from freqops.surgery.steps.blurs import (
     lengths,
     shortest,
 )
-from freqops.surgery.steps.window import Sizes, Window, per_axis
+from freqops.surgery.steps.window import Sizes, Window, first_of_same, per_axis
 
 _BLURS: tuple[Any, ...] = (blur_pool1d, blur_pool2d, blur_pool3d)
 
@@ -90,8 +89,7 @@ class _WindowStep(nn.Module):
 class SameBlur(_WindowStep):
     """Samples a map made at stride 1 with TensorFlow's "SAME" padding where the stride had them.
 
-    That padding depends on stride and size: at stride 1 a map of even size begins a sample before
-    the one at stride 2, and blurring it from its first sample would shift everything behind.
+    Blurring it from its first sample would shift everything behind: see `first_of_same`.
 
     Args:
         window: of the convolution or pool.
@@ -101,15 +99,11 @@ class SameBlur(_WindowStep):
 
     def forward(self, x: Tensor) -> Tensor:
         """Samples x [..., H, W], or as many axes as the window has: ceil(N / stride) of each."""
-        outputs, before = [], []
-        for axis, size in enumerate(x.shape[-self.window.dims :]):
-            stride = self.window.stride[axis]
-            reach = self.window.dilation[axis] * (self.window.kernel_size[axis] - 1)
-            outputs.append(-(-size // stride))
-            missing = (outputs[-1] - 1) * stride + reach + 1 - size
-            missing = torch.sym_max(missing, 0)  # type: ignore[no-untyped-call]
-            first = reach // 2 - missing // 2
-            before.append((self._counts[axis] - 1) // 2 - first)
+        sizes = x.shape[-self.window.dims :]
+        outputs = [-(-n // stride) for n, stride in zip(sizes, self.window.stride, strict=True)]
+        firsts = [first_of_same(self.window, axis, size) for axis, size in enumerate(sizes)]
+        pairs = zip(self._counts, firsts, strict=True)
+        before = [(count - 1) // 2 - first for count, first in pairs]
         return self._sampled(x, outputs, before)
 
 

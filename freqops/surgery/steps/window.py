@@ -50,6 +50,20 @@ class Window:
         return outputs
 
 
+def first_of_same(window: Window, axis: int, size: int) -> int:
+    """Where on the map at stride 1 the stride's first sample is, with TensorFlow's "SAME" padding.
+
+    That padding depends on stride and size: at stride 1 a map of even size begins a sample before
+    the one at stride 2.
+    """
+    stride = window.stride[axis]
+    reach = window.dilation[axis] * (window.kernel_size[axis] - 1)
+    missing = (-(-size // stride) - 1) * stride + reach + 1 - size
+    missing = torch.sym_max(missing, 0)  # type: ignore[no-untyped-call]
+    first: int = reach // 2 - missing // 2
+    return first
+
+
 # --- arguments ------------------------------------------------------------------------------------
 
 

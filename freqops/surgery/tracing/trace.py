@@ -123,7 +123,7 @@ def _run(model: nn.Module, arguments: Arguments, way: _Way) -> Trace:
             stack.enter_context(kept_buffers(model))
             given = arguments.made(torch.clone)
         inputs = recorder.take_inputs((given.args, given.kwargs))
-        with recorder, Below(recorder):
+        with recorder, Below(recorder, fake=way.fake):
             result = model(*given.args, **given.kwargs)
         return Trace(recorder.calls(), inputs, recorder.values_of(result), str(way))
 

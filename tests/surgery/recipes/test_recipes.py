@@ -17,9 +17,11 @@ from freqops import (
     blur_pool1d,
     blur_pool2d,
     blur_pool3d,
+    flc_pool2d,
     max_blur_pool1d,
     max_blur_pool2d,
     polyphase_pool2d,
+    spectral_pool1d,
 )
 from freqops.surgery.sites.site import Site
 from freqops.surgery.steps.blurs import axis_taps
@@ -197,6 +199,111 @@ def test_composer() -> None:
     z = torch.relu(z + short[1](F.conv2d(blur_pool2d(y, 3, 1), short[0].weight, None, 2)))
     torch.testing.assert_close(model(x), z)
     assert "fewer than 16 channels" in report["one.conv1"].reason
+
+
+def flc(x: Tensor, stride: Any = 2) -> Tensor:
+    pairs = zip(x.shape[-2:], (stride, stride) if isinstance(stride, int) else stride, strict=True)
+    return flc_pool2d(x, [-(-size // step) for size, step in pairs])
+
+
+def test_flc() -> None:
+    model, x = Plain().eval(), torch.randn(2, 3, 17, 20)
+    report = antialias(model, "flc", example=x)
+    y = torch.relu(model.norm(flc(at_stride_1(model.conv, x))))
+    y = flc(F.max_pool2d(y, 3, 1, 1))
+    torch.testing.assert_close(model(x), model.head(y.mean((2, 3))))
+    assert [row.after for row in report] == ["stride 1, FLCPool(stride=2) behind it"] * 2
+
+
+def test_flc_of_residual_blocks() -> None:
+    """The pooling is in front of the shortcut's convolution, where it is cheaper."""
+    model, x = Residual().eval(), torch.randn(2, 3, 33, 30)
+    report = antialias(model, "flc", example=x)
+    y = model.stem(x)
+    for part in (model.one, model.two):
+        z = torch.relu(part.bn1(flc(at_stride_1(part.conv1, y))))
+        short: Any = part.shortcut
+        y = torch.relu(part.bn2(part.conv2(z)) + short[1](F.conv2d(flc(y), short[0].weight)))
+    torch.testing.assert_close(model(x), y)
+    assert report["one.shortcut.0"].after == "FLCPool(stride=2), then stride 1"
+
+
+def test_flc_and_a_convolution_of_one_sample_commute() -> None:
+    conv, x = nn.Conv2d(3, 5, 1, 2).double(), torch.randn(2, 3, 13, 10, dtype=torch.double)
+    model = nn.Sequential(conv)
+    behind = flc(F.conv2d(x, conv.weight, conv.bias))
+    antialias(model, "flc", example=x)
+    torch.testing.assert_close(model(x), behind)
+
+
+def test_flc_of_calls() -> None:
+    """An average of windows side by side is nothing but the pooling, as is interpolation."""
+    model, x = Calls().eval(), torch.randn(2, 3, 129, 136)
+    plain = model(x)
+    antialias(model, "flc", example=x)
+    y = torch.relu(flc(at_stride_1(model.one, x)))
+    y = model.two(flc(F.max_pool2d(y, 3, 1)))
+    y = flc_pool2d(y, [size // 2 for size in y.shape[2:]])
+    y = flc(F.max_pool2d(y, 2, 1))
+    y = flc(F.conv2d(y, model.weight, None, 1, 1))
+    y = flc_pool2d(y, [size // 2 for size in y.shape[2:]])
+    torch.testing.assert_close(model(x), y)
+    assert y.shape == plain.shape
+
+
+def test_flc_of_signals() -> None:
+    model, x = Signals().eval(), torch.randn(2, 4, 501)
+    antialias(model, "flc", example=x)
+    y = at_stride_1(model.conv, x)
+    y = F.elu(spectral_pool1d(y, -(-y.shape[-1] // 4)))
+    y = F.max_pool1d(spectral_pool1d(y, y.shape[-1] // 4), 3, 1, 1)
+    torch.testing.assert_close(model(x), spectral_pool1d(y, -(-y.shape[-1] // 2)))
+
+
+def test_flc_of_volumes() -> None:
+    """Height and width together, then the depth where it has a stride."""
+    model, x = Volumes().eval(), torch.randn(1, 1, 9, 31, 30)
+    shape = model(x).shape
+    antialias(model, "flc", example=x)
+    y = torch.relu(flc(at_stride_1(model.conv, x)))
+    size = F.max_pool3d(y, (1, 2, 2), ceil_mode=True).shape
+    full = [2 * size[3] - 1 + 1 - y.shape[3], 2 * size[4] - 1 + 1 - y.shape[4]]
+    y = F.pad(y, (0, full[1], 0, full[0]), value=float("-inf"))  # the last windows reach beyond
+    y = F.max_pool3d(flc(F.max_pool3d(y, (1, 2, 2), 1)), 3, 1, 1)
+
+    def deep(y: Tensor, *sizes: int) -> Tensor:
+        y = flc_pool2d(y, sizes[1:])
+        return spectral_pool1d(y.movedim(2, 4), sizes[0]).movedim(4, 2)
+
+    y = deep(y, *(-(-side // 2) for side in y.shape[2:]))
+    torch.testing.assert_close(model(x), deep(y, *(side // 2 for side in y.shape[2:])))
+    assert model(x).shape == shape
+
+
+def test_flc_keeps_averages_that_overlap() -> None:
+    """They low-pass more than the pooling does; with padding they also sit elsewhere."""
+    x = torch.randn(1, 2, 12, 15)
+    for pool in (nn.AvgPool2d(3, 2), nn.AvgPool2d(2, 2, 1), nn.AvgPool2d((3, 2), (1, 2))):
+        model = nn.Sequential(pool)
+        size = model(x).shape
+        (row,) = antialias(model, "flc", example=x)
+        y = flc_pool2d(F.avg_pool2d(x, pool.kernel_size, 1, pool.padding), size[2:])
+        torch.testing.assert_close(model(x), y)
+        assert "then FLCPool(stride=" in row.after
+
+
+@pytest.mark.parametrize("layer", [nn.Conv2d(1, 1, 1, 2), nn.MaxPool2d(2), nn.AvgPool2d(2)])
+def test_flc_of_a_wave_too_fine_for_the_samples(layer: nn.Module) -> None:
+    """It is gone, where dropping samples makes another wave of it."""
+    wave = torch.cos(2 * torch.pi * 11 * torch.arange(32) / 32).expand(1, 1, 32, 32)
+    for parameter in layer.parameters():
+        nn.init.ones_(parameter)
+    model = nn.Sequential(layer)
+    plain = model(wave)
+    antialias(model, "flc", example=wave)
+    y = model(wave) if not isinstance(layer, nn.MaxPool2d) else model[0].antialias_output(wave)
+    assert plain.std() > 0.1
+    assert y.std() < 1e-6
 
 
 def test_aps_shares_the_grid() -> None:
