@@ -92,7 +92,7 @@ def takes(form: str, height: int, width: int) -> bool:
     return answer
 
 
-def _inside_margins(tensor: Tensor) -> Tensor:
+def inside_margins(tensor: Tensor) -> Tensor:
     """A contiguous copy between NaN: what is read beside it shows in the result."""
     margin = max(1024, tensor.shape[-2] * tensor.shape[-1])
     margin += -margin % 16  # the copy stays aligned, as tensors mostly are
@@ -125,12 +125,12 @@ def filtered(
     Returns:
         (y,) or (y, high), each of x's shape, with `bank` behind an axis R.
     """
-    x, real = _inside_margins(x), _inside_margins(real)
-    imag = None if imag is None else _inside_margins(imag)
+    x, real = inside_margins(x), inside_margins(real)
+    imag = None if imag is None else inside_margins(imag)
     responses = real.shape[0] if bank else 1
     channels = real.shape[-3] if real.dim() == 3 + bank else 0
     with device(backwards=backwards):
-        table = _inside_margins(ops().fft_filter_table(real, imag, form, x.shape[-1])[None])[0]
+        table = inside_margins(ops().fft_filter_table(real, imag, form, x.shape[-1])[None])[0]
         results = ops().fft_filter_planes(
             x, table, form, responses, channels, imag is not None, high
         )
