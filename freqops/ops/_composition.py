@@ -65,6 +65,18 @@ def fft_filter_out(
     return out.copy_(_image(_spectrum(x, dims) * gain, x.shape[-dims:]))
 
 
+def fft_filter_padded(
+    x: Tensor, response: Tensor, imag: Tensor | None, grid: Sequence[int], size: Sequence[int]
+) -> Tensor:
+    """The op of this name: the transforms fill up with zeros themselves."""
+    out = like_pooled(x, size)
+    if out.numel() == 0:
+        return out
+    gain = symmetrised(response, imag, grid[1], 2)
+    spectrum = torch.fft.rfft2(x.to(compute_dtype(x.dtype)), s=tuple(grid)) * gain
+    return out.copy_(_image(spectrum, torch.Size(grid))[..., : size[0], : size[1]])
+
+
 def filter_bank(x: Tensor, responses: Tensor, imag: Tensor | None, dims: int) -> Tensor:
     """The op of this name: the forward transform is shared."""
     out = slabs_like_input(x, responses.shape[0])

@@ -299,6 +299,7 @@ def implementations(kernels: Kernels | None) -> dict[str, Callable[..., Any]]:
     return {
         "fft_filter": source.fft_filter,
         "fft_filter.out": source.fft_filter_out,
+        "fft_filter_padded": _composition.fft_filter_padded,
         "filter_bank": source.filter_bank,
         "filter_bank_adjoint": source.filter_bank_adjoint,
         "low_high": source.low_high,

@@ -1,0 +1,216 @@
+"""The three convolution ops, each the derivative of one trilinear form (_convolution_composition).
+
+``fft_conv`` makes y of x and w, ``fft_conv_adjoint`` x of y and w, ``fft_conv_correlation`` w of x
+and y; the gradients and tangents of each are made by the other two and itself. All take the numbers
+of a :class:`Geometry` and the size of what they make, and compute in float32, or float64 if one
+input is. Their results are not rounded to half types: a bias may come before.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from freqops.ops import _convolution_composition
+from freqops.ops._batching import leading
+from freqops.ops._convolution_rules import Geometry, bands, check_geometry, grids, work_dtype
+from freqops.ops._derivatives import Inputs, Needs, call, register_derivatives, total
+from freqops.ops._layout import in_format_of, without_autocast
+from freqops.ops._pooling_rules import shape_of
+from freqops.ops._registration import define, fake, vmap
+
+_NUMBERS = (
+    "SymInt[] size, SymInt[] stride, SymInt[] padding, SymInt[] dilation, SymInt groups, "
+    "SymInt[] grid, SymInt[] band, float compression"
+)
+# What an op is named after, what it is given, and the places of these in (x, weight, y).
+_OPS = {
+    "fft_conv": ("x", "weight"),
+    "fft_conv_adjoint": ("y", "weight"),
+    "fft_conv_correlation": ("x", "y"),
+}
+
+
+def convolved(
+    x: Tensor, weight: Tensor, bias: Tensor | None, size: Sequence[int], geometry: Geometry
+) -> Tensor:
+    """Planes [..., Cin, ...] convolved to [..., Cout, *size]; everything is checked before."""
+    dims = len(geometry.stride)
+    planes = x.reshape(-1, *x.shape[-dims - 1 :]) if x.dim() != dims + 2 else x
+    dtype = work_dtype(x)
+    weight = weight if weight.dtype == dtype else weight.to(dtype)
+    op = torch.ops.freqops.fft_conv.default
+    y: Tensor = call(op, planes, weight, list(size), *_listed(geometry))
+    if bias is not None:
+        y = y + bias.to(dtype).reshape(-1, *[1] * dims)
+    if x.dim() != dims + 2:
+        y = y.reshape(*x.shape[: -dims - 1], *y.shape[1:])
+    return in_format_of(x, y.to(x.dtype), dims)
+
+
+def _listed(geometry: Geometry) -> tuple[Any, ...]:
+    """As the ops take it."""
+    *numbers, compression = geometry
+    values = [list(value) if isinstance(value, tuple) else value for value in numbers]
+    return *values, float(compression)
+
+
+# --- the ops ------------------------------------------------------------------------------------
+
+
+def _made(name: str, one: Any, other: Any, size: Sequence[int], geometry: Geometry) -> list[int]:
+    """The shape of what an op makes of two tensors, or of their shapes."""
+    first, second = shape_of(one), shape_of(other)
+    if name == "fft_conv":
+        return [first[0], second[0], *size]
+    if name == "fft_conv_adjoint":
+        return [first[0], second[1] * geometry.groups, *size]
+    return [second[1], first[1] // geometry.groups, *size]
+
+
+def _register(name: str) -> None:
+    compute: Callable[..., Tensor] = getattr(_convolution_composition, name)
+    inputs = ", ".join(f"Tensor {one}" for one in _OPS[name])
+
+    def implementation(one: Tensor, other: Tensor, size: Sequence[int], *numbers: Any) -> Tensor:
+        geometry = _geometry(numbers)
+        check_geometry(name, one, other, size, geometry)
+        with without_autocast(one.device):
+            return compute(one, other, size, geometry)
+
+    def shapes(one: Tensor, other: Tensor, size: Sequence[int], *numbers: Any) -> Tensor:
+        made = _made(name, one, other, size, _geometry(numbers))
+        return one.new_empty(made, dtype=work_dtype(one, other))
+
+    define(f"{name}({inputs}, {_NUMBERS}) -> Tensor", implementation)
+    fake(name)(shapes)
+
+
+def _geometry(numbers: Inputs) -> Geometry:
+    stride, padding, dilation, groups, grid, band, compression = numbers
+    steps = (tuple(stride), tuple(padding), tuple(dilation))
+    return Geometry(*steps, groups, tuple(grid), tuple(band), compression)
+
+
+for _name in _OPS:
+    _register(_name)
+
+
+def convolution_path(name: str, arguments: Inputs) -> tuple[str, list[str]]:
+    """What computes a call of one of the ops, and how it goes about it, in words."""
+    one, other, size, *numbers = arguments
+    geometry = _geometry(numbers)
+    made = _made(name, one, other, size, geometry)
+    shapes = {of: list(shape_of(t)) for of, t in zip(_OPS[name], (one, other), strict=True)}
+    x, weight, y = (shapes.get(of, made)[2:] for of in ("x", "weight", "y"))
+    grid = grids(x, weight, y, geometry)
+    words = " x ".join(map(str, grid))
+    why = [f"on a grid of {words} samples"]
+    if geometry.cuts:
+        kept = ", ".join(f"0 to {n}" for n in bands(grid, geometry))
+        why.append(f"frequencies kept: {kept} of {', '.join(str(side // 2) for side in grid)}")
+    share = shapes["weight"][1] if "weight" in shapes else made[1]
+    if share > 1:
+        return "torch.fft composition", [*why, "a product of matrices of channels per frequency"]
+    if len(grid) == 2 and name != "fft_conv_correlation":
+        return "fft_filter_padded kernel", [*why, "each channel filtered by itself, plane by plane"]
+    return "torch.fft composition", [*why, "a product per channel and frequency, in portions"]
+
+
+# --- derivatives --------------------------------------------------------------------------------
+
+
+def _sizes(tensor: Any) -> list[int]:
+    return list(shape_of(tensor)[2:])
+
+
+def _conv_backward(inputs: Inputs, needs: Needs, g: Tensor | None) -> tuple[Tensor | None, ...]:
+    x, weight, _, *numbers = inputs
+    dx = d_weight = None
+    if g is not None and needs[0]:
+        dx = torch.ops.freqops.fft_conv_adjoint(g, weight, _sizes(x), *numbers)
+    if g is not None and needs[1]:
+        d_weight = torch.ops.freqops.fft_conv_correlation(x, g, _sizes(weight), *numbers)
+    return dx, d_weight, *[None] * 8
+
+
+def _adjoint_backward(inputs: Inputs, needs: Needs, g: Tensor | None) -> tuple[Tensor | None, ...]:
+    y, weight, _, *numbers = inputs
+    dy = d_weight = None
+    if g is not None and needs[0]:
+        dy = torch.ops.freqops.fft_conv(g, weight, _sizes(y), *numbers)
+    if g is not None and needs[1]:
+        d_weight = torch.ops.freqops.fft_conv_correlation(g, y, _sizes(weight), *numbers)
+    return dy, d_weight, *[None] * 8
+
+
+def _correlation_backward(
+    inputs: Inputs, needs: Needs, g: Tensor | None
+) -> tuple[Tensor | None, ...]:
+    x, y, _, *numbers = inputs
+    dx = dy = None
+    if g is not None and needs[0]:
+        dx = torch.ops.freqops.fft_conv_adjoint(y, g, _sizes(x), *numbers)
+    if g is not None and needs[1]:
+        dy = torch.ops.freqops.fft_conv(x, g, _sizes(y), *numbers)
+    return dx, dy, *[None] * 8
+
+
+def _reads(needs: Needs) -> Needs:
+    """Each factor's gradient is made of the other one."""
+    return needs[1], needs[0], *[False] * 8
+
+
+def _tangent_of(name: str) -> Callable[[Inputs, Inputs], Tensor]:
+    def tangent(inputs: Inputs, tangents: Inputs) -> Tensor:
+        op = getattr(torch.ops.freqops, name)
+        one, other, *rest = inputs
+        d_one, d_other, *_ = tangents
+        by_one = None if d_one is None else op(d_one, other, *rest)
+        by_other = None if d_other is None else op(one, d_other, *rest)
+        return total(by_one, by_other)
+
+    return tangent
+
+
+for _name, _backward in (
+    ("fft_conv", _conv_backward),
+    ("fft_conv_adjoint", _adjoint_backward),
+    ("fft_conv_correlation", _correlation_backward),
+):
+    register_derivatives(_name, backward=_backward, jvp=_tangent_of(_name), reads=_reads)
+
+
+# --- vmap ---------------------------------------------------------------------------------------
+
+
+def _map(name: str) -> None:
+    def mapped(info: Any, in_dims: tuple[Any, ...], *arguments: Any) -> tuple[Tensor, int]:
+        op = getattr(torch.ops.freqops, name)
+        one, other, size, stride, padding, dilation, groups, *rest = arguments
+        batch = info.batch_size
+        one = leading(one, in_dims[0], batch)
+        if in_dims[1] is None and name != "fft_conv_correlation":  # more images
+            y = op(one.flatten(0, 1), *arguments[1:])
+            return y.unflatten(0, (batch, -1)), 0
+        # More groups: one has its channels on the second axis, and so has a map; a weight's outputs
+        # are on its first.
+        other = leading(other, in_dims[1], batch)
+        one = one.movedim(0, 1).flatten(1, 2)
+        if name == "fft_conv_correlation":
+            other = other.movedim(0, 1).flatten(1, 2)
+        else:
+            other = other.flatten(0, 1)
+        y = op(one, other, size, stride, padding, dilation, groups * batch, *rest)
+        if name == "fft_conv_correlation":
+            return y.unflatten(0, (batch, -1)), 0
+        return y.unflatten(1, (batch, -1)), 1
+
+    vmap(name)(mapped)
+
+
+for _name in _OPS:
+    _map(_name)
