@@ -102,6 +102,18 @@ def test_matches_float64(padding: Padding, images: int) -> None:
                 assert error < TOLERANCE[torch.float32], (form, channels)
 
 
+@pytest.mark.parametrize("padding", [same(7, 14), same(14, 28), same(28, 42)], ids=str)
+def test_blocks_have_several_rounds_of_work(padding: Padding) -> None:
+    """Slices of the images, of which the last ones are smaller or empty."""
+    for images in (40, 71):
+        x = draw(images, 3, *padding.image)
+        for channels in ((), (3,)):
+            real, imag = responses(padding.grid, *channels)
+            y = filtered(x, real, imag, padding, "plane")
+            error = relative_error(y, reference(x, real, imag, padding))
+            assert error < TOLERANCE[torch.float32], channels
+
+
 @every_padding
 def test_order_of_threads_does_not_matter(padding: Padding) -> None:
     for form in forms_of(padding):

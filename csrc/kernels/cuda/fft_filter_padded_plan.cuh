@@ -27,10 +27,9 @@ struct PaddedPlan {
   // How many elements of a first butterfly are rows or columns of the image: the others are zero, or not needed.
   static constexpr int kLive = Size / (Axis::kTwoStages ? Axis::kSpan : 1);
 
-  static_assert(!Axis::kTwoStages || (Size % Axis::kSpan == 0 && Threads % Axis::kSpan == 0),
+  static_assert(!Axis::kTwoStages || (Pairs == 1 && Size % Axis::kSpan == 0 && Threads % Axis::kSpan == 0),
                 "all butterflies of a first stage are alike, and a thread keeps its twiddles in registers");
-  static_assert(Axis::kTwoStages || (Threads >= kPixels && Pairs % (Threads / kPixels) == 0),
-                "a thread has the same pixel of every pair that it meets");
+  static_assert(Axis::kTwoStages || Threads >= kPixels, "a thread has a pixel of every pair that it meets");
 };
 
 template <class Plan>
@@ -61,9 +60,9 @@ struct PaddedPlanList {
 //                                             axis        image pairs threads blocks per SM
 using PaddedPlans = PaddedPlanList<PaddedPlan<Axis<14>,    7,    16, 128, 6>,
                                    PaddedPlan<Axis<28>,   14,     8, 224, 3>,
-                                   PaddedPlan<Axis<6, 7>, 28,     1, 224, 5>,
+                                   PaddedPlan<Axis<6, 7>, 28,     1, 252, 4>,
                                    PaddedPlan<Axis<8, 8>, 56,     1, 256, 3>,
-                                   PaddedPlan<Axis<9, 8>, 56,     1, 256, 2>>;
+                                   PaddedPlan<Axis<9, 8>, 56,     1, 288, 2>>;
 // clang-format on
 
 }  // namespace freqops::cuda

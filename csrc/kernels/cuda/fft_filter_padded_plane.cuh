@@ -12,6 +12,7 @@
 #include "element.h"
 #include "fft_filter_padded_plane.h"
 #include "phases.h"
+#include "plane_pair.h"
 
 namespace freqops::cuda {
 
@@ -20,9 +21,9 @@ struct PaddedPlaneArguments {
   const Io* x;
   Io* y;
   const Complex<float>* table;  // [channels, grid, grid] in position order
-  PlaneBatch batch;
-  int slices;        // blocks of a channel
-  int slice_groups;  // groups of kPairs pairs that each takes
+  PlaneBatch batch;             // fewer than 2^31 planes
+  int slices;                   // blocks of a channel
+  int slice_pairs;              // that each takes, a multiple of kPairs
 };
 
 template <class Plan, class Io>
@@ -35,13 +36,13 @@ class PaddedPlaneFilter {
   template <class Phases>
   static FREQOPS_HOST_DEVICE void run(const Phases& phases, unsigned index, unsigned, const Arguments& arguments) {
     auto& shared = *reinterpret_cast<PaddedShared<Plan>*>(phases.own_shared());
-    const unsigned channel = index / static_cast<unsigned>(arguments.slices);
-    const int64_t slice = index - channel * static_cast<unsigned>(arguments.slices);
+    const int channel = static_cast<int>(index) / arguments.slices;
+    const int slice = static_cast<int>(index) - channel * arguments.slices;
     PaddedPlaneFilter filter(shared, arguments, channel);
     phases.run([&](int thread) { filter.load_tables(thread); });
-    const int64_t step = int64_t{arguments.slice_groups} * Plan::kPairs, first = slice * step;
-    const int64_t pairs = arguments.batch.image_pairs(), end = first + step < pairs ? first + step : pairs;
-    for (int64_t pair = first; pair < end; pair += Plan::kPairs) filter.run_group(phases, pair, end);
+    const int first = slice * arguments.slice_pairs, end = first + arguments.slice_pairs;
+    const auto pairs = static_cast<int>(arguments.batch.image_pairs());
+    for (int pair = first; pair < end && pair < pairs; pair += Plan::kPairs) filter.run_group(phases, pair);
   }
 
  private:
@@ -50,22 +51,22 @@ class PaddedPlaneFilter {
   static constexpr int kSize = Plan::kSize, kGrid = Plan::kGrid, kPitch = Plan::kPitch, kLive = Plan::kLive;
   static constexpr int kRadix = Axis::kLastRadix;  // of the phase with the response
 
-  FREQOPS_HOST_DEVICE PaddedPlaneFilter(PaddedShared<Plan>& shared, const Arguments& arguments, unsigned channel)
+  FREQOPS_HOST_DEVICE PaddedPlaneFilter(PaddedShared<Plan>& shared, const Arguments& arguments, int channel)
       : shared_(shared), arguments_(arguments), channel_(channel) {}
 
   template <class Phases>
-  FREQOPS_HOST_DEVICE void run_group(const Phases& phases, int64_t first, int64_t end) {
+  FREQOPS_HOST_DEVICE void run_group(const Phases& phases, int first_pair) {
     // A loop rather than three calls: the code of a pass exists once.
     int pass = 0;
     do {
-      if (!filter(phases, first, end, static_cast<Pass>(pass)) && pass == 0) break;
+      if (!filter(phases, first_pair, static_cast<Pass>(pass)) && pass == 0) break;
     } while (++pass < 3);
   }
 
   // True if a pair has to be redone apart.
   template <class Phases>
-  FREQOPS_HOST_DEVICE bool filter(const Phases& phases, int64_t first, int64_t end, Pass pass) {
-    phases.run([&](int thread) { choose_pairs(thread, first, end, pass); });
+  FREQOPS_HOST_DEVICE bool filter(const Phases& phases, int first_pair, Pass pass) {
+    phases.run([&](int thread) { choose_pairs(thread, first_pair, pass); });
     if constexpr (Axis::kTwoStages) {
       phases.run([&](int thread) { load_rows(thread); });
       phases.run([&](int thread) { rows_last_stage<-1>(thread); });
@@ -77,10 +78,22 @@ class PaddedPlaneFilter {
     } else {
       phases.run([&](int thread) { load_pixels(thread); });
       phases.run([&](int thread) { whole_rows<-1>(thread); });
-      phases.run([&](int thread) { columns_and_response(thread); });
+      phases.run([&](int thread) { whole_columns_and_response(thread); });
       phases.run([&](int thread) { whole_rows<1>(thread); });
       return phases.run_any([&](int thread) { return store_pixels(thread, pass); });
     }
+  }
+
+  // A butterfly of a column there and back, with the response between them. Of its elements the first Needed are not zero,
+  // and wanted afterwards.
+  template <int Needed>
+  static FREQOPS_HOST_DEVICE void respond(Value* base, const Value* gain) {
+    Value v[kRadix];
+    static_for<kRadix>([&](auto j) { v[j] = j < Needed ? base[j * kPitch] : Value{0, 0}; });
+    Dft<kRadix, -1>::run(v);
+    static_for<kRadix>([&](auto j) { v[j] = multiply(v[j], gain[j * kGrid]); });
+    Dft<kRadix, 1>::run(v);
+    static_for<Needed>([&](auto j) { base[j * kPitch] = v[j]; });
   }
 
   // Calls f(task) for the tasks of one thread.
@@ -103,20 +116,14 @@ class PaddedPlaneFilter {
     const Value* table = arguments_.table + int64_t{channel_} * Plan::kGridPixels;
     for_each_task<Plan::kGridPixels>(thread, [&](int i) { shared_.gain[i] = table[i]; });
   }
-  FREQOPS_HOST_DEVICE void choose_pairs(int thread, int64_t first, int64_t end, Pass pass) {
+
+  FREQOPS_HOST_DEVICE void choose_pairs(int thread, int first_pair, Pass pass) {
     const PlaneBatch& batch = arguments_.batch;
     for_each_task<Plan::kPairs>(thread, [&](int p) {
-      const int64_t index = first + p < end ? channel_ * batch.image_pairs() + first + p : batch.pairs();
-      choose_pair(shared_.pair[p], batch, {Plan::kPixels, 0}, index, pass);
+      const int64_t pair = first_pair + p, pairs = batch.image_pairs();
+      choose_pair(shared_.pair[p], batch, {Plan::kPixels, 0}, pair < pairs ? channel_ * pairs + pair : batch.pairs(),
+                  pass);
     });
-  }
-
-  FREQOPS_HOST_DEVICE Value load_pixel(const PlanePair& pair, int pixel) const {
-    return {to_float(arguments_.x[pair.first + pixel]), to_float(arguments_.x[pair.second + pixel])};
-  }
-  FREQOPS_HOST_DEVICE void store_pixel(const PlanePair& pair, int pixel, Value value) {
-    from_float(value.re, arguments_.y[pair.first + pixel]);
-    if (pair.second != pair.first) from_float(value.im, arguments_.y[pair.second + pixel]);
   }
   // Notes for a later pass whether the pair that has this pixel 0 must be redone.
   static FREQOPS_HOST_DEVICE bool note_redo(PlanePair& pair, Value pixel0, Pass pass) {
@@ -126,84 +133,86 @@ class PaddedPlaneFilter {
     return redo;
   }
 
-  // --- two stages: the first is done on the way from memory and to it -------------------------------------------------
+  // --- two stages: the first is done on the way from memory and to it ------------------------------------------------
 
-  // Calls f(pair, first pixel, its place in shared memory, twiddle) for the butterflies of the first stage of the image's
-  // rows. Those of one thread have the same offset in their rows, so their twiddles are read once.
+  // Calls f(line, i) for all Lines and i < Count. A thread keeps its line, so that where it lies is computed once.
+  template <int Lines, int Count, class F>
+  static FREQOPS_HOST_DEVICE void for_each_of_lines(int thread, F&& f) {
+    constexpr int kTogether = kThreads / Lines;
+    static_assert(kTogether > 0, "a thread for every line");
+    const int line = thread % Lines, first = thread / Lines;
+    if (first >= kTogether) return;
+    for (int i = first; i < Count; i += kTogether) f(line, i);
+  }
+
+  // Calls f(first pixel, its place in shared memory, twiddle) for the butterflies of the first stage of the image's rows.
+  // Those of one thread have the same offset in their rows, so their twiddles are read once.
   template <class F>
   FREQOPS_HOST_DEVICE void for_each_first_butterfly(int thread, F&& f) {
-    const int offset = thread % Axis::kSpan;
     Value roots[Axis::kRadix0];
-    static_for<Axis::kRadix0>([&](auto j) { roots[j] = shared_.roots[j * offset]; });
+    static_for<Axis::kRadix0>([&](auto j) { roots[j] = shared_.roots[j * (thread % Axis::kSpan)]; });
     const auto twiddle = [&](auto j) { return roots[j]; };
-    for_each_task<Plan::kPairs * kSize * Axis::kSpan>(thread, [&](int task) {
-      const int index = row_of_group<Axis, Plan::kPairs * kSize>(task / Axis::kSpan);
-      const int p = index / kSize, row = index % kSize;
-      PlanePair& pair = shared_.pair[p];
-      if (pair.active) f(pair, row * kSize + offset, element(p, row, offset), twiddle);
-    });
+    for_each_of_lines<Axis::kSpan, kSize>(
+        thread, [&](int offset, int row) { f(row * kSize + offset, element(0, row, offset), twiddle); });
   }
   FREQOPS_HOST_DEVICE void load_rows(int thread) {
-    for_each_first_butterfly(thread, [&](PlanePair& pair, int pixel, Value* base, const auto& twiddle) {
-      first_stage<Axis>([&](auto j) { return j < kLive ? load_pixel(pair, pixel + j * Axis::kSpan) : Value{0, 0}; },
-                        twiddle, [&](auto j, Value v) { base[j * Axis::kSpan] = v; });
+    const PlanePair pair = shared_.pair[0];
+    const Io *first = arguments_.x + pair.first, *second = arguments_.x + pair.second;
+    for_each_first_butterfly(thread, [&](int pixel, Value* base, const auto& twiddle) {
+      const Io *a = first + pixel, *b = second + pixel;
+      first_stage<Axis>(
+          [&](auto j) {
+            return j < kLive ? Value{to_float(a[j * Axis::kSpan]), to_float(b[j * Axis::kSpan])} : Value{0, 0};
+          },
+          twiddle, [&](auto j, Value v) { base[j * Axis::kSpan] = v; });
     });
   }
   FREQOPS_HOST_DEVICE bool store_rows(int thread, Pass pass) {
+    const PlanePair pair = shared_.pair[0];
+    const bool two = pair.second != pair.first;
+    Io *first = arguments_.y + pair.first, *second = arguments_.y + pair.second;
     bool redo = false;
-    for_each_first_butterfly(thread, [&](PlanePair& pair, int pixel, const Value* base, const auto& twiddle) {
+    for_each_first_butterfly(thread, [&](int pixel, const Value* base, const auto& twiddle) {
+      Io *a = first + pixel, *b = second + pixel;
+      Value pixel0;
       first_stage_inverse<Axis>([&](auto j) { return base[j * Axis::kSpan]; }, twiddle,
                                 [&](auto j, Value v) {
-                                  if (j < kLive) store_pixel(pair, pixel + j * Axis::kSpan, v);
-                                  if (j == 0 && pixel == 0) redo |= note_redo(pair, v, pass);
+                                  if (j == 0) pixel0 = v;
+                                  if (j >= kLive) return;
+                                  from_float(v.re, a[j * Axis::kSpan]);
+                                  if (two) from_float(v.im, b[j * Axis::kSpan]);
                                 });
+      if (pixel == 0) redo = note_redo(shared_.pair[0], pixel0, pass);
     });
     return redo;
   }
   template <int Sign>
   FREQOPS_HOST_DEVICE void rows_last_stage(int thread) {
-    constexpr int kRows = Plan::kPairs * kSize;
-    for_each_task<kRows * Axis::kLastBlocks>(thread, [&](int task) {
-      int pair, row;
-      split<kSize>(task % kRows, pair, row);
-      last_stage_in_place<Axis, Sign, 1>(element(pair, row, task / kRows * kRadix));
-    });
+    for_each_of_lines<kSize, Axis::kLastBlocks>(
+        thread, [&](int row, int block) { last_stage_in_place<Axis, Sign, 1>(element(0, row, block * kRadix)); });
   }
   template <int Sign>
   FREQOPS_HOST_DEVICE void columns_first_stage(int thread) {
-    constexpr int kSpan = Axis::kSpan;
-    for_each_task<Plan::kPairs * kGrid * kSpan>(thread, [&](int task) {
-      const int column = task % kGrid, offset = task / kGrid % kSpan, pair = task / (kGrid * kSpan);
-      Value* base = element(pair, offset, column);
+    constexpr int kStep = Axis::kSpan * kPitch;
+    for_each_of_lines<kGrid, Axis::kSpan>(thread, [&](int column, int offset) {
+      Value* base = element(0, offset, column);
       const auto twiddle = [&](auto j) { return shared_.roots[j * offset]; };
       if constexpr (Sign < 0) {
-        first_stage<Axis>([&](auto j) { return j < kLive ? base[j * kSpan * kPitch] : Value{0, 0}; }, twiddle,
-                          [&](auto j, Value v) { base[j * kSpan * kPitch] = v; });
+        first_stage<Axis>([&](auto j) { return j < kLive ? base[j * kStep] : Value{0, 0}; }, twiddle,
+                          [&](auto j, Value v) { base[j * kStep] = v; });
       } else {
-        first_stage_inverse<Axis>([&](auto j) { return base[j * kSpan * kPitch]; }, twiddle,
+        first_stage_inverse<Axis>([&](auto j) { return base[j * kStep]; }, twiddle,
                                   [&](auto j, Value v) {
-                                    if (j < kLive) base[j * kSpan * kPitch] = v;
+                                    if (j < kLive) base[j * kStep] = v;
                                   });
       }
     });
   }
-
   // The last forward stage, the response, and the first inverse stage, in registers.
   FREQOPS_HOST_DEVICE void columns_and_response(int thread) {
-    // Where this is all there is, the rows below the image are zero, and not needed afterwards.
-    constexpr int kNeeded = Axis::kTwoStages ? kRadix : kSize;
-    for_each_task<Plan::kPairs * kGrid * Axis::kLastBlocks>(thread, [&](int task) {
-      int pair, line;
-      split<kGrid * Axis::kLastBlocks>(task, pair, line);
-      const int column = line % kGrid, row = line / kGrid * kRadix;
-      Value* base = element(pair, row, column);
-      const Value* gain = shared_.gain + row * kGrid + column;
-      Value v[kRadix];
-      static_for<kRadix>([&](auto j) { v[j] = j < kNeeded ? base[j * kPitch] : Value{0, 0}; });
-      Dft<kRadix, -1>::run(v);
-      static_for<kRadix>([&](auto j) { v[j] = multiply(v[j], gain[j * kGrid]); });
-      Dft<kRadix, 1>::run(v);
-      static_for<kNeeded>([&](auto j) { base[j * kPitch] = v[j]; });
+    for_each_of_lines<kGrid, Axis::kLastBlocks>(thread, [&](int column, int block) {
+      const int row = block * kRadix;
+      respond<kRadix>(element(0, row, column), shared_.gain + row * kGrid + column);
     });
   }
 
@@ -222,36 +231,66 @@ class PaddedPlaneFilter {
     });
   }
 
-  // Calls f(pair's number, pixel, its place in a plane). Groups of threads have pairs of their own.
-  template <class F>
-  FREQOPS_HOST_DEVICE void for_each_pixel(int thread, F&& f) {
-    constexpr int kGroups = kThreads / Plan::kPixels;
-    const int group = thread / Plan::kPixels, pixel = thread % Plan::kPixels;
-    if (group >= kGroups) return;
-    const int place = pixel / kSize * kPitch + pixel % kSize;
-    for (int p = group; p < Plan::kPairs; p += kGroups) f(p, pixel, place);
-  }
-  FREQOPS_HOST_DEVICE void load_pixels(int thread) {
-    for_each_pixel(thread, [&](int p, int pixel, int place) {
-      // An inactive pair stands for the first plane, which there always is.
-      shared_.plane[p * Plan::kPlanePitch + place] = load_pixel(shared_.pair[p], pixel);
+  FREQOPS_HOST_DEVICE void whole_columns_and_response(int thread) {
+    for_each_task<Plan::kPairs * kGrid>(thread, [&](int task) {
+      int pair, column;
+      split<kGrid>(task, pair, column);
+      respond<kSize>(element(pair, 0, column), shared_.gain + column);
     });
+  }
+
+  // A thread has the same pixel of every pair that it meets; groups of threads have pairs of their own.
+  struct PixelOfThread {
+    static constexpr int kTeams = kThreads / Plan::kPixels;
+    int team, pixel, place;
+    explicit FREQOPS_HOST_DEVICE PixelOfThread(int thread)
+        : team(thread / Plan::kPixels),
+          pixel(thread - team * Plan::kPixels),
+          place(pixel / kSize * kPitch + pixel % kSize + team * Plan::kPlanePitch) {}
+    FREQOPS_HOST_DEVICE bool inside() const { return team < kTeams; }
+    // In shared memory, of pair team + turn * kTeams.
+    FREQOPS_HOST_DEVICE int place_of(int turn) const { return place + turn * kTeams * Plan::kPlanePitch; }
+  };
+
+  FREQOPS_HOST_DEVICE void load_pixels(int thread) {
+    constexpr int kTeams = PixelOfThread::kTeams, kTurns = Plan::kPairs / kTeams, kTogether = 4;
+    static_assert(kTurns % kTogether == 0);
+    const PixelOfThread own(thread);
+    if (!own.inside()) return;
+    const Io* x = arguments_.x + own.pixel;
+    FREQOPS_ONE_TURN
+    for (int start = 0; start < kTurns; start += kTogether) {
+      // All loads of some pairs, then what they brought: that many are on their way at the same time.
+      Value value[kTogether];
+      static_for<kTogether>([&](auto i) {
+        // An inactive pair stands for the first plane, which there always is.
+        const PlanePair& pair = shared_.pair[own.team + (start + i) * kTeams];
+        value[i] = {to_float(x[pair.first]), to_float(x[pair.second])};
+      });
+      static_for<kTogether>([&](auto i) { shared_.plane[own.place_of(start + i)] = value[i]; });
+    }
   }
   FREQOPS_HOST_DEVICE bool store_pixels(int thread, Pass pass) {
+    constexpr int kTeams = PixelOfThread::kTeams;
+    const PixelOfThread own(thread);
+    if (!own.inside()) return false;
     bool redo = false;
-    for_each_pixel(thread, [&](int p, int pixel, int place) {
-      const PlanePair pair = shared_.pair[p];
-      if (!pair.active) return;
-      const Value value = shared_.plane[p * Plan::kPlanePitch + place];
-      store_pixel(pair, pixel, value);
-      if (pixel == 0) redo |= note_redo(shared_.pair[p], value, pass);
-    });
+    Io* y = arguments_.y + own.pixel;
+    for (int turn = 0; turn < Plan::kPairs / kTeams; ++turn) {
+      PlanePair& pair = shared_.pair[own.team + turn * kTeams];
+      if (!pair.active) continue;
+      const int64_t first = pair.first, second = pair.second;
+      const Value value = shared_.plane[own.place_of(turn)];
+      from_float(value.re, y[first]);
+      if (second != first) from_float(value.im, y[second]);
+      if (own.pixel == 0) redo |= note_redo(pair, value, pass);
+    }
     return redo;
   }
 
   PaddedShared<Plan>& shared_;
   const Arguments& arguments_;
-  const unsigned channel_;
+  const int channel_;
 };
 
 // Into how many slices the images of a channel are cut: a block of `groups` and its tables takes about a group more than
@@ -286,16 +325,17 @@ int run_padded_plane(const Launcher& launcher, const FilterPadded& problem, cons
   PaddedPlans::with(problem.height, problem.grid_height, [&](auto plan) {
     using Plan = decltype(plan);
     using Program = PaddedPlaneFilter<Plan, Io>;
-    // choose_pair divides in 32 bits.
-    if (batch.pairs() > INT_MAX) return;
+    // Planes, and the ends of slices, are counted in 32 bits.
+    constexpr int64_t kMost = INT_MAX / 2;
+    if (batch.planes() > kMost) return;
     const int64_t groups = (batch.image_pairs() + Plan::kPairs - 1) / Plan::kPairs;
     const int64_t resident = std::max<int64_t>(1, int64_t{launcher.multiprocessors()} * Program::kBlocksPerSm);
     const int slices = padded_slices(problem.channels, groups, resident);
-    const int64_t blocks = problem.channels * slices;
-    if (blocks > INT_MAX) return;
-    error = launcher.template run<Program>(blocks, Program::kSharedBytes,
-                                           {static_cast<const Io*>(problem.x), static_cast<Io*>(problem.y), table,
-                                            batch, slices, static_cast<int>((groups + slices - 1) / slices)});
+    const int64_t slice_pairs = (groups + slices - 1) / slices * Plan::kPairs;
+    const typename Program::Arguments arguments{
+        static_cast<const Io*>(problem.x), static_cast<Io*>(problem.y), table, batch, slices,
+        static_cast<int>(slice_pairs)};
+    error = launcher.template run<Program>(problem.channels * slices, Program::kSharedBytes, arguments);
   });
   return error;
 }
