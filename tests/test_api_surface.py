@@ -172,6 +172,13 @@ ANTIALIAS: Signature = (
 )
 
 
+ACCELERATE: Signature = (
+    required("model"),
+    {**dict.fromkeys(("include", "exclude", "example")), "dry_run": False},
+)
+BAND_LIMIT: Signature = (required("model", "compression"), ACCELERATE[1])
+
+
 def check(function: Callable[..., Any], signature: Signature) -> None:
     positional, keywords = signature
     parameters = inspect.signature(function).parameters.values()
@@ -269,6 +276,11 @@ def test_antialias() -> None:
     check(freqops.antialias, ANTIALIAS)
     for name in ("__iter__", "__str__", "cost", "undo"):
         assert callable(getattr(freqops.Conversion, name))
+
+
+def test_accelerate() -> None:
+    check(freqops.accelerate, ACCELERATE)
+    check(freqops.band_limit, BAND_LIMIT)
 
 
 def test_explain() -> None:
