@@ -395,10 +395,14 @@ def test_what_has_no_numbers_to_compute_with() -> None:
 
 def test_on_the_meta_device() -> None:
     with torch.device("meta"):
-        model = RepLKNet()
-        report = accelerate(model, example=torch.empty(1, 3, 112, 112))
+        model, x = RepLKNet(), torch.empty(1, 3, 112, 112)
+    report = accelerate(model, example=x)
     assert report["one.kernels.large.0"].after == "FFTConv2d, transforms of 72x72"
     assert model.one.kernels.large[0].weight.is_meta
+    report.undo()
+    report = accelerate(model, example=x, faster="measured")
+    assert not report.converted
+    assert "meta device" in report["one.kernels.large.0"].reason
 
 
 def test_signals() -> None:

@@ -65,7 +65,7 @@ class FrequencyRules:
         else:
             assert site.window is not None
             step = self._call(site.function, site.window, self._options)
-            edit = Edit(site.module, "call", step, f"{self._op}_{site.function}", site.place)
+            edit = Edit(site.module, "call", step, f"{self._op}{site.dims}d", site.place)
 
         def added(call: Call, itemsize: int) -> tuple[int, int]:
             return self._added(self._of(site, call), itemsize)
@@ -172,6 +172,8 @@ class Accelerated(FrequencyRules):
         if self._faster == "predicted":
             kernel, _ = self._explained(problem)
             return f"{where}: torch's own is sooner" if kernel == _DIRECT else ""
+        if problem.device.type == "meta":
+            return "is on the meta device, where nothing can be measured"
         if problem not in self._measured:
             self._measured[problem] = milliseconds(problem)
         own, fft = self._measured[problem]
