@@ -405,6 +405,14 @@ def test_on_the_meta_device() -> None:
     assert "meta device" in report["one.kernels.large.0"].reason
 
 
+def test_one_channel_and_several_kernels_per_channel() -> None:
+    x = torch.randn(1, 1, 64, 64)
+    (row,) = accelerate(nn.Conv2d(1, 1, 31, padding=15), example=x)
+    assert row.after.startswith("FFTConv2d")
+    (row,) = accelerate(nn.Conv2d(1, 2, 31, padding=15), example=x)
+    assert row.reason == "not depthwise"
+
+
 def test_signals() -> None:
     model = nn.Conv1d(8, 8, 1025, padding=512, groups=8)
     x = torch.randn(2, 8, 4096)

@@ -64,7 +64,7 @@ class Problem:
     @property
     def is_depthwise(self) -> bool:
         """Whether every channel has one kernel and sees no other channel."""
-        return self.weight_size[1] == 1 and self.weight_size[0] == self.groups > 1
+        return self.weight_size[1] == 1 and self.weight_size[0] == self.groups
 
     def tensors(self) -> tuple[Tensor, Tensor]:
         """A map and a weight."""
