@@ -176,6 +176,11 @@ def convolved_sizes(
     spans = zip(sizes, kernel, ends, geometry.stride, geometry.dilation, strict=True)
     for size, count, (before, after), step, spread in spans:
         reach = spread * (count - 1) + 1
+        if not torch.compiler.is_compiling() and max(size + before + after, reach) > LARGEST_PLANE:
+            raise ValueError(
+                f"{op}: padding must give at most 2**26 samples along each axis, got "
+                f"{size} with padding ({before}, {after}) for a kernel that reaches {reach}"
+            )
         # A traced size must not be tied to a bound.
         if not torch.compiler.is_compiling() and size + before + after < reach:
             raise ValueError(
@@ -331,7 +336,7 @@ def method(
         geometry: of the convolution.
         device: type of the device they lie on.
     """
-    work = math.prod(weight.shape[2:]) * _used(x, weight, outputs, geometry)
+    work: float = math.prod(weight.shape[2:]) * _used(x, weight, outputs, geometry)
     depthwise = weight.shape[1] == 1
     if device != "cpu":
         return "fft" if depthwise and work >= _CUDA_DEPTHWISE else "direct"
@@ -342,10 +347,10 @@ def method(
 def _used(x: Tensor, weight: Tensor, outputs: Sequence[Any], geometry: Geometry) -> float:
     """Outputs per sample of the grid."""
     sizes = x.shape[-len(outputs) :]
-    if any(isinstance(side, torch.SymInt) for side in (*sizes, *outputs)):
-        return 1 / math.prod(geometry.stride)  # as for planes much larger than the kernel
-    grid = grids(sizes, weight.shape[2:], outputs, geometry)
-    return math.prod(outputs) / math.prod(grid)
+    if torch.compiler.is_compiling():  # one graph for all sizes: as if they were large
+        return 1 / math.prod(geometry.stride)
+    area = math.prod(grids(sizes, weight.shape[2:], outputs, geometry))
+    return math.prod(outputs) / area if area <= LARGEST_PLANE else 0.0
 
 
 def _depthwise_costs(x: Tensor, weight: Tensor, geometry: Geometry) -> tuple[float, float]:
@@ -365,7 +370,7 @@ def _costs(x: Tensor, weight: Tensor) -> tuple[float, float]:
     transforms = 1 / outputs + 1 / share
     if torch.is_grad_enabled() and weight.requires_grad:  # its spectrum is another each time
         planes = x.shape[: x.dim() - weight.dim() + 1]
-        traced = any(isinstance(side, torch.SymInt) for side in planes)
+        traced = torch.compiler.is_compiling()
         transforms += 1 / (_SOME_IMAGES if traced else max(1, math.prod(planes)))
     return _DIRECT["dense"], _BY_FFT["product"] + _BY_FFT["plane"] * transforms
 

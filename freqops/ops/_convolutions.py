@@ -18,7 +18,7 @@ from freqops.ops import _convolution_composition
 from freqops.ops._batching import leading
 from freqops.ops._convolution_rules import Geometry, bands, check_geometry, grids, work_dtype
 from freqops.ops._derivatives import Inputs, Needs, call, register_derivatives, total
-from freqops.ops._layout import in_format_of, without_autocast
+from freqops.ops._layout import in_format_of, is_channels_last, without_autocast
 from freqops.ops._pooling_rules import shape_of
 from freqops.ops._registration import define, fake, vmap
 
@@ -75,18 +75,32 @@ def _register(name: str) -> None:
     compute: Callable[..., Tensor] = getattr(_convolution_composition, name)
     inputs = ", ".join(f"Tensor {one}" for one in _OPS[name])
 
+    def shapes(one: Tensor, other: Tensor, size: Sequence[int], *numbers: Any) -> Tensor:
+        made = _made(name, one, other, size, _geometry(numbers))
+        return _empty(name, one, made, work_dtype(one, other), one.device)
+
     def implementation(one: Tensor, other: Tensor, size: Sequence[int], *numbers: Any) -> Tensor:
         geometry = _geometry(numbers)
         check_geometry(name, one, other, size, geometry)
         with without_autocast(one.device):
-            return compute(one, other, size, geometry)
-
-    def shapes(one: Tensor, other: Tensor, size: Sequence[int], *numbers: Any) -> Tensor:
-        made = _made(name, one, other, size, _geometry(numbers))
-        return one.new_empty(made, dtype=work_dtype(one, other))
+            y = compute(one, other, size, geometry)
+        # As the fake has it, sides of 1 included.
+        if y.stride() == _empty(name, one, y.shape, y.dtype, "meta").stride():
+            return y
+        return _empty(name, one, y.shape, y.dtype, y.device).copy_(y)
 
     define(f"{name}({inputs}, {_NUMBERS}) -> Tensor", implementation)
     fake(name)(shapes)
+
+
+def _empty(
+    name: str, one: Tensor, shape: Sequence[int], dtype: torch.dtype, device: torch.device | str
+) -> Tensor:
+    """channels_last for maps made of one that is, contiguous elsewhere."""
+    out = one.new_empty(shape, dtype=dtype, device=device)
+    if name != "fft_conv_correlation" and is_channels_last(one):
+        return torch.empty_like(out, memory_format=torch.channels_last)
+    return out
 
 
 def _geometry(numbers: Inputs) -> Geometry:
@@ -102,7 +116,7 @@ for _name in _OPS:
 def convolution_path(name: str, arguments: Inputs) -> tuple[str, list[str]]:
     """What computes a call of one of the ops, and how it goes about it, in words."""
     one, other, size, *numbers = arguments
-    geometry = _geometry(numbers)
+    geometry = _geometry(tuple(numbers))
     made = _made(name, one, other, size, geometry)
     shapes = {of: list(shape_of(t)) for of, t in zip(_OPS[name], (one, other), strict=True)}
     x, weight, y = (shapes.get(of, made)[2:] for of in ("x", "weight", "y"))

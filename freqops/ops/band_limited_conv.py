@@ -26,7 +26,7 @@ from freqops.ops._convolution_rules import (
 )
 from freqops.ops._convolutions import convolved
 from freqops.ops._taps import counts_per_axis, remembered
-from freqops.ops.fft_conv import fft_conv1d, fft_conv2d
+from freqops.ops.fft_conv import convolved_exactly
 
 Band: TypeAlias = "Sizes | None"
 
@@ -165,6 +165,8 @@ def band_for_energy(x: Tensor, share: float, fft_size: Sizes, *, dims: int = 2) 
     sizes = list(x.shape[-dims:])
     if any(side < size for side, size in zip(grid, sizes, strict=True)):
         raise ValueError(f"{op}: fft_size must be at least {sizes}, as x, got {fft_size}")
+    if x.numel() == 0:
+        return 0
     # Squares of float32 leave its range sooner than anybody's images do.
     work = x.detach().double().reshape(-1, *sizes)
     energy = torch.fft.rfftn(work, s=grid, dim=tuple(range(-dims, 0))).abs().square().sum(0)
@@ -178,8 +180,7 @@ def band_for_energy(x: Tensor, share: float, fft_size: Sizes, *, dims: int = 2) 
         0, distance.flatten(), energy.flatten()
     )
     kept = by_band.cumsum(0)
-    # The last of the sums is all of it, whatever rounding says.
-    enough = kept >= share * kept[-1]
+    enough = kept >= share * kept[-1] * (1 - 1e-12)  # what rounding left is no energy
     return int(enough.int().argmax())
 
 
@@ -195,9 +196,7 @@ def _band_limited_conv(
     steps, padding, spread, groups = convolution_numbers(op, dims, *arguments)
     band, compression, grid = _cut_numbers(op, dims, *cut)
     if not band and not compression:
-        convolution: Any = fft_conv2d if dims == 2 else fft_conv1d
-        exact: Tensor = convolution(x, weight, bias, steps, padding, spread, groups)
-        return exact
+        return convolved_exactly(op, x, weight, bias, arguments, None, dims)
     check_operands(op, x, weight, bias, groups, dims)
     kernel = weight.shape[2:]
     ends = ends_per_axis(padding, kernel, spread)

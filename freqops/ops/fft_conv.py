@@ -80,7 +80,7 @@ def fft_conv2d(
         torch.Size([2, 8, 56, 56])
     """
     arguments = (stride, padding, dilation, groups)
-    return _fft_conv("fft_conv2d", x, weight, bias, arguments, algorithm, 2)
+    return convolved_exactly("fft_conv2d", x, weight, bias, arguments, algorithm, 2)
 
 
 def fft_conv1d(
@@ -114,10 +114,10 @@ def fft_conv1d(
         TypeError: an argument is of another type.
     """
     arguments = (stride, padding, dilation, groups)
-    return _fft_conv("fft_conv1d", x, weight, bias, arguments, algorithm, 1)
+    return convolved_exactly("fft_conv1d", x, weight, bias, arguments, algorithm, 1)
 
 
-def _fft_conv(
+def convolved_exactly(
     op: str,
     x: Tensor,
     weight: Tensor,
@@ -126,6 +126,21 @@ def _fft_conv(
     algorithm: str | None,
     dims: int,
 ) -> Tensor:
+    """What both functions do, on as many axes.
+
+    Args:
+        op: name in messages.
+        x: planes or lines.
+        weight: the kernel.
+        bias: of each output channel, or None.
+        arguments: stride, padding, dilation and groups.
+        algorithm: as for :func:`fft_conv2d`.
+        dims: number of axes.
+
+    Raises:
+        ValueError: a shape, device, number or name does not fit.
+        TypeError: an argument is of another type.
+    """
     steps, padding, spread, groups = convolution_numbers(op, dims, *arguments)
     _check_algorithm(op, algorithm)
     check_operands(op, x, weight, bias, groups, dims)

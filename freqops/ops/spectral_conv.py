@@ -9,11 +9,14 @@ import torch
 from torch import Tensor, nn
 
 from freqops.filters import check_count
+from freqops.ops import _notes
 from freqops.ops._checks import check_device, check_image
 from freqops.ops._convolution_rules import Sizes, check_bias
 from freqops.ops._layout import compute_dtype, in_format_of, without_autocast
 from freqops.ops._taps import counts_per_axis, remembered
 from freqops.ops.spectral_pool import spectral_pool2d
+
+_HOW = "the frequencies with weights are transformed alone, a product of matrices for each"
 
 
 def spectral_conv2d(
@@ -62,6 +65,7 @@ def spectral_conv2d(
     target = None if output_size is None else counts_per_axis(op, "output_size", output_size, 2)
     _check_weight(op, x, weight, (rows, columns))
     check_bias(op, x, bias, weight.shape[1])
+    _notes.note(op, "torch.fft composition", _HOW, x)
     dtype = compute_dtype(x.dtype)
     y = _mixed(x.to(dtype), weight.to(dtype), rows)
     if target is not None:
@@ -74,6 +78,9 @@ def spectral_conv2d(
 def _mixed(x: Tensor, weight: Tensor, rows: int) -> Tensor:
     """In torch's differentiable operations; nothing here depends on whether a size is traced."""
     height, width = x.shape[-2:]
+    if not torch.compiler.is_compiling() and x.numel() == 0:  # which MKL has no plan for
+        nothing = (x.sum() + weight.sum()) * 0
+        return nothing.expand(*x.shape[:-3], weight.shape[1], height, width)
     gains = torch.view_as_complex(weight.contiguous())
     row = torch.arange(rows, device=x.device) - rows // 2
     column = torch.arange(gains.shape[-1], device=x.device)
