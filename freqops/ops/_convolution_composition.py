@@ -62,7 +62,7 @@ class _Axes:
         for axis in range(-2, -len(self.grid) - 1, -1):
             spectrum = self._spread(spectrum, axis, starts[axis], steps[axis])
             spectrum = torch.fft.fft(spectrum, n=self.grid[axis], dim=axis)
-            spectrum = self._cut(spectrum, axis)
+            spectrum = self.cut(spectrum, axis)
         return spectrum
 
     def inverse(
@@ -104,7 +104,8 @@ class _Axes:
         places = torch.arange(start, start + step * count, step, device=t.device)
         return places[:count] % self.grid[axis]
 
-    def _cut(self, spectrum: Tensor, axis: int) -> Tensor:
+    def cut(self, spectrum: Tensor, axis: int) -> Tensor:
+        """Of all rows along an axis those that are kept."""
         kept, band = self._rows(axis), self.band[axis]
         if kept == self.grid[axis]:
             return spectrum
@@ -270,6 +271,23 @@ def _filtered(x: Tensor, response: Tensor, axes: _Axes, size: Sequence[int]) -> 
     return out
 
 
+def _cross_spectrum(x: Tensor, y: Tensor, axes: _Axes) -> Tensor:
+    """The bins kept of sum_n conj(Y) X: [C, bins...], by the op that makes responses' gradients."""
+    spread = y.new_zeros([*y.shape[:2], *axes.grid])
+    steps = zip(axes.geometry.stride, y.shape[2:], strict=True)
+    lattice = tuple(slice(0, step * (count - 1) + 1, step) for step, count in steps)
+    spread[(slice(None), slice(None), *lattice)] = y
+    behind = [0, axes.grid[1] - x.shape[-1], 0, axes.grid[0] - x.shape[-2]]
+    padded = nn.functional.pad(x, behind)
+    parts = torch.ops.freqops.spectral_correlation(spread, padded, x.shape[1], 2)
+    # Columns that stand for their mirror images as well are counted twice, and all are divided.
+    columns = torch.arange(axes.grid[1] // 2 + 1, device=x.device)
+    paired = (columns > 0) & (2 * columns < axes.grid[1])
+    gain = torch.where(paired, 0.5, 1.0).to(x.dtype) * math.prod(axes.grid)
+    spectrum = torch.complex(parts[0] * gain, parts[1] * gain)[..., : axes.band[1] + 1]
+    return axes.cut(spectrum, -2)
+
+
 def _response(weight: Tensor, axes: _Axes, *, adjoint: bool) -> Tensor:
     """conj(W), or W, of weight [C, 1, ...]: real and imaginary part, [2, C, half grid]."""
 
@@ -282,6 +300,8 @@ def _response(weight: Tensor, axes: _Axes, *, adjoint: bool) -> Tensor:
 
 def _depthwise_correlation(x: Tensor, y: Tensor, axes: _Axes, size: Sequence[int]) -> Tensor:
     """[C, *size]: how x and y correlate at the places of the taps, summed over n."""
+    if len(axes.grid) == 2:
+        return axes.inverse(_cross_spectrum(x, y, axes), *axes.of_weight, size)
     total = x.new_zeros([x.shape[1], *axes.shape], dtype=x.dtype.to_complex())
     for part in _portions(x, axes):
         spectrum = axes.forward(y[part], *axes.of_y).conj()

@@ -309,11 +309,12 @@ def bands(grid: Sequence[int], geometry: Geometry) -> tuple[int, ...]:
 ALGORITHMS = (None, "direct", "fft")
 
 # Nanoseconds on two cores of a Zen 4 (float32, quiet; other machines scale all of them alike).
-# Torch's own convolution, per multiplication: where its kernels for depthwise or for many channels
-# take a call, and where none of the depthwise ones does (more than 13 taps along a contiguous
-# width, dilation, float64), which is some twenty times slower.
-_DIRECT = {"depthwise": 0.0125, "dense": 0.0082, "neglected": 0.25}
-_LONGEST_ROW = 13
+# Torch's own convolution, per multiplication: where its kernels for depthwise, for dilated
+# depthwise or for many channels take a call, and where none of the depthwise ones does (float64; a
+# width of more than 13 samples from first to last tap, contiguous or dilated), which is some
+# twenty times slower.
+_DIRECT = {"depthwise": 0.0125, "dilated": 0.04, "dense": 0.0082, "neglected": 0.25}
+_LONGEST_REACH = 13
 # Through the spectrum, per sample of the grid: a plane there and back by the fused kernel, in
 # channels_last too; one of many channels by torch.fft, one way; a product of two channels there.
 _BY_FFT = {"depthwise": 0.75, "channels_last": 1.5, "lines": 4.0, "plane": 2.0, "product": 0.12}
@@ -355,10 +356,10 @@ def _used(x: Tensor, weight: Tensor, outputs: Sequence[Any], geometry: Geometry)
 
 def _depthwise_costs(x: Tensor, weight: Tensor, geometry: Geometry) -> tuple[float, float]:
     """Per multiplication, and per sample of the grid."""
-    last = is_channels_last(x)
-    short = last or weight.shape[-1] <= _LONGEST_ROW
-    taken = short and max(geometry.dilation) == 1 and x.dtype != torch.float64
-    direct = _DIRECT["depthwise" if taken else "neglected"]
+    last, dilated = is_channels_last(x), max(geometry.dilation) > 1
+    long = geometry.dilation[-1] * (weight.shape[-1] - 1) >= _LONGEST_REACH
+    neglected = x.dtype == torch.float64 or (long and (dilated or not last))
+    direct = _DIRECT["neglected" if neglected else "dilated" if dilated else "depthwise"]
     if len(geometry.stride) == 1:
         return direct, _BY_FFT["lines"]
     return direct, _BY_FFT["channels_last" if last else "depthwise"]
