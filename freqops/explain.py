@@ -194,7 +194,7 @@ def _described(call: _Call, device: torch.device) -> tuple[str, list[str]]:
         kernel, reason = call.composed
         return kernel, [reason]
     if call.name in _CONVOLUTIONS and device.type in ("cpu", "cuda"):
-        return convolution_path(call.name, call.arguments)
+        return convolution_path(call.name, call.arguments, device)
     if device.type == "cuda":
         kernel, why = _on_cuda(call, device)
     elif device.type == "cpu":

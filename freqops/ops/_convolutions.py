@@ -14,7 +14,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from freqops.ops import _convolution_composition
+from freqops.ops import _convolution_composition, _cuda
 from freqops.ops._batching import leading
 from freqops.ops._convolution_rules import Geometry, bands, check_geometry, grids, work_dtype
 from freqops.ops._derivatives import Inputs, Needs, call, register_derivatives, total
@@ -113,7 +113,7 @@ for _name in _OPS:
     _register(_name)
 
 
-def convolution_path(name: str, arguments: Inputs) -> tuple[str, list[str]]:
+def convolution_path(name: str, arguments: Inputs, device: torch.device) -> tuple[str, list[str]]:
     """What computes a call of one of the ops, and how it goes about it, in words."""
     one, other, size, *numbers = arguments
     geometry = _geometry(tuple(numbers))
@@ -130,7 +130,13 @@ def convolution_path(name: str, arguments: Inputs) -> tuple[str, list[str]]:
     if share > 1:
         return "torch.fft composition", [*why, "a product of matrices of channels per frequency"]
     if len(grid) == 2 and name != "fft_conv_correlation":
-        return "fft_filter_padded kernel", [*why, "each channel filtered by itself, plane by plane"]
+        kernel = "fft_filter_padded kernel"
+        if device.type == "cuda":
+            kernels = _cuda.KERNELS
+            sides = (x, y) if name == "fft_conv" else (y, x)
+            form = kernels.padded_form(one, sides[0], grid, sides[1], device) if kernels else "none"
+            kernel = "torch.fft composition" if form == "none" else f"{kernel}, {form} form"
+        return kernel, [*why, "each channel filtered by itself, plane by plane"]
     return "torch.fft composition", [*why, "a product per channel and frequency, in portions"]
 
 

@@ -55,6 +55,22 @@ class Kernels:
         form: str = self._answer(question, device or x.device, *_plane(x, dims))
         return form
 
+    def padded_form(
+        self,
+        x: Tensor,
+        sides: Sequence[int],
+        grid: Sequence[int],
+        size: Sequence[int],
+        device: torch.device | None = None,
+    ) -> str:
+        """The form of fft_filter_padded's kernels that takes planes of these sides; or "none"."""
+        if _why_never(x, 2):
+            return "none"
+        question = self._ops.fft_filter_padded_form.default
+        numbers = tuple(sides), tuple(grid), tuple(size)
+        form: str = self._answer(question, device or x.device, *numbers)
+        return form
+
     def correlates(self, x: Tensor, dims: int, device: torch.device | None = None) -> bool:
         """Whether the kernels of spectral_correlation take the planes of x."""
         if _why_never(x, dims):
@@ -109,6 +125,22 @@ class Kernels:
             return _composition.fft_filter_out(x, response, imag, dims, out=out)
         (filtered,) = self._run(form, x, response, imag, dims)
         return out.copy_(filtered)
+
+    def fft_filter_padded(
+        self,
+        x: Tensor,
+        response: Tensor,
+        imag: Tensor | None,
+        grid: Sequence[int],
+        size: Sequence[int],
+    ) -> Tensor:
+        """The op of this name."""
+        if x.numel() == 0 or self.padded_form(x, x.shape[-2:], grid, size) == "none":
+            return _composition.fft_filter_padded(x, response, imag, grid, size)
+        imag = None if imag is None else imag.contiguous()
+        planes = x.contiguous(), response.contiguous(), imag
+        y: Tensor = self._ops.fft_filter_padded_planes(*planes, list(grid), list(size))
+        return like_pooled(x, size).copy_(y) if is_channels_last(x) else y
 
     def filter_bank(self, x: Tensor, responses: Tensor, imag: Tensor | None, dims: int) -> Tensor:
         """The op of this name: one forward transform for all responses."""
@@ -299,7 +331,7 @@ def implementations(kernels: Kernels | None) -> dict[str, Callable[..., Any]]:
     return {
         "fft_filter": source.fft_filter,
         "fft_filter.out": source.fft_filter_out,
-        "fft_filter_padded": _composition.fft_filter_padded,
+        "fft_filter_padded": source.fft_filter_padded,
         "filter_bank": source.filter_bank,
         "filter_bank_adjoint": source.filter_bank_adjoint,
         "low_high": source.low_high,
