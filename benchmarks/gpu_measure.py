@@ -112,7 +112,7 @@ def measured(plan: Plan, kernels: Any, seconds: float) -> dict[str, Any]:
     inputs = inputs_beyond_cache(x, cache)
     taking_part = scene(plan, inputs, kernels)
     ways = taking_part.ways
-    agreement = _POOL_AGREEMENT if plan.pools else _AGREEMENT
+    agreement = _POOL_AGREEMENT if plan.multiplies else _AGREEMENT
     check_agreement([on_first(way) for way in ways], agreement[plan.dtype])
     errors = errors_of(taking_part, len(x))
     in_graphs = on_gpu and taking_part.moved_bytes < SHORT_BYTES

@@ -48,6 +48,17 @@ _POOL_TARGETS = {
     ("float32", True): Target(2.5, 0.70),
     ("bfloat16", True): Target(2.5, 0.70),
 }
+# Spectral pooling to half the size: counted instructions or memory, whichever is more.
+_SPECTRAL_TARGETS = {
+    ("float32", 14): Target(4.0, 0.70),
+    ("float32", 28): Target(4.0, 0.70),
+    ("float32", 56): Target(3.5, 0.60),
+    ("float32", 112): Target(2.5, 0.45),
+    ("bfloat16", 14): Target(5.0, 0.35),
+    ("bfloat16", 28): Target(6.0, 0.45),
+    ("bfloat16", 56): Target(6.0, 0.55),
+    ("bfloat16", 112): Target(5.0, 0.50),
+}
 # The study's shapes, and its prediction in microseconds on an H200 (docs/kernels.md).
 PREDICTED: dict[Shape, float] = {
     (128, 3, 32, 32): 3,
@@ -75,7 +86,7 @@ _LAYOUTS: tuple[Literal["NCHW", "NHWC"], ...] = ("NCHW", "NHWC")
 class Plan:
     """One row to measure, before anything of it exists."""
 
-    op: Literal["filter", "bank", "low_high", "mix", "blur", "max_blur"]
+    op: Literal["filter", "bank", "low_high", "mix", "blur", "max_blur", "spectral_pool"]
     shape: Shape
     dtype: str
     target: Target | None = None
@@ -98,8 +109,13 @@ class Plan:
 
     @property
     def pools(self) -> bool:
-        """Whether the outputs are fewer than the inputs."""
+        """Whether it is an anti-aliased pool, in one of two layouts and directions."""
         return self.op in ("blur", "max_blur")
+
+    @property
+    def multiplies(self) -> bool:
+        """Whether torch may round a contender's products to TF32 or bfloat16."""
+        return self.pools or self.op == "spectral_pool"
 
     def small(self) -> Plan:
         """The same with few planes: two and a half pairs of them, or channels for vectors."""
@@ -131,6 +147,10 @@ def plans(sizes: Sequence[int] = SIZES) -> list[Plan]:
         rows.append(Plan("bank", bank, "float32", Target(6.0) if size == 224 else None))
         rows.append(Plan("low_high", large, "float32", Target(4.0)))
         rows.append(Plan("mix", large, "float32", Target(4.0)))
+    rows += [
+        Plan("spectral_pool", headline_shape(size, 4 if dtype == "float32" else 2), dtype, target)
+        for (dtype, size), target in _SPECTRAL_TARGETS.items()
+    ]
     rows += [
         Plan(op, shape, dtype, target, None, layout, backward)
         for op, shape, layout in itertools.product(_POOL_OPS, POOLED, _LAYOUTS)

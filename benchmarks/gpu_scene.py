@@ -7,6 +7,7 @@ from typing import Any
 
 import compositions
 import gpu_pools
+import gpu_spectral
 import torch
 from gpu_plan import RADII, Plan
 from gpu_ways import Scene, Way
@@ -29,6 +30,8 @@ def scene(plan: Plan, inputs: Sequence[Tensor], kernels: Any) -> Scene:
     """
     if plan.pools:
         return gpu_pools.scene(plan, inputs, kernels)
+    if plan.op == "spectral_pool":
+        return gpu_spectral.scene(plan, inputs, kernels)
     make = {"filter": _filter, "bank": _bank, "low_high": _low_high, "mix": _mix}[plan.op]
     ours, others, moved, exact = make(plan, inputs[0], kernels)
     ways = [Way(name, "ours", call, inputs) for name, call in ours.items()]

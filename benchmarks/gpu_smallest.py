@@ -41,6 +41,7 @@ def main() -> None:
         call_ops(height, width, device)
         if height * width <= LARGEST_POOLED:
             call_pools(kernels, height, width, device)
+        call_separable(kernels, height, width, device)
         if device == "cuda":
             torch.cuda.synchronize()
 
@@ -102,6 +103,25 @@ def call_pool_kernels(kernels: Any, plain: torch.Tensor) -> None:
         y = kernels.max_blur_pool(x, taps, taps, *maximum, *blur)
         kernels.max_blur_pool_select(x, x, taps, taps, *maximum, *blur)
         kernels.max_blur_pool_backward(x, y, taps, taps, *maximum, *blur)
+
+
+def call_separable(kernels: Any, height: int, width: int, device: str) -> None:
+    """Each form in both layouts: both axes, with the term beside them, one axis alone."""
+    if not hasattr(kernels, "separable"):
+        return
+    outputs = ((height + 1) // 2, (width + 1) // 2)
+    rows, columns = (
+        torch.rand(m, n, device=device) for m, n in zip(outputs, (height, width), strict=True)
+    )
+    outer = torch.rand(sum(outputs) + height + width, device=device)
+    for channels, memory in POOLED:
+        plain = torch.rand(2, channels, height, width, device=device).to(memory_format=memory)
+        for dtype, mirrored in itertools.product(DTYPES, (False, True)):
+            x = plain.to(dtype)
+            kernels.separable(x, rows, columns, None, mirrored)
+            kernels.separable(x, rows, columns, outer, mirrored)
+            kernels.separable(x, rows, None, None, mirrored)
+            kernels.separable(x, None, columns, None, mirrored)
 
 
 if __name__ == "__main__":

@@ -48,6 +48,7 @@ _RESIZING = {
     "copy": ("copy", "the size stays and there is no window: x is copied"),
     "matrix": ("separable", "a matrix along each axis, sooner than transforms at these sizes"),
     "fft": ("resize_spectrum", "through the spectrum, sooner than matrices at these sizes"),
+    "torch": ("torch.fft", "a few long lines: torch.fft there and back, one by one, is sooner"),
 }
 _SEPARABLE_PATHS = {
     "plane": "a block holds planes in its shared memory, and applies one axis, then the other",
@@ -217,6 +218,8 @@ def _on_cpu(call: _Call) -> tuple[str, list[str]]:
         name, why = _resizing(call, "cpu")
         if name == "copy":
             return "torch copy", why
+        if name == "torch.fft":
+            return "torch.fft composition", why
         kernel = f"fused {name} kernel, {_C.cpu_level()}"
     if call.name in (*_cuda.POOLING, *_RESIZES, *_SPECTRAL):
         return kernel, why + _pooling_layout(call.x)

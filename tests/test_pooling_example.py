@@ -108,9 +108,11 @@ def test_the_readme_shows_the_same() -> None:
     readme = (root / "README.md").read_text()
     section = readme.partition("### What a pooling layer does")[2].partition("\n## ")[0]
     layers = json.loads((root / "docs" / "pooling_responses.json").read_text())["layers"]
-    shown = [line.split(" | ") for line in section.splitlines() if line.endswith("% |")]
+    page = (root / "docs" / "pooling.md").read_text().splitlines()
+    rows = [[cell.strip() for cell in line.split("|")] for line in page if "% |" in line]
+    shown = [line.split(" | ") for line in section.splitlines() if "% |" in line]
     assert len(shown) == 7
-    for name, *cells in shown:
+    for name, *cells, cost, _ in shown:
         call = name.strip("| ")
         (one,) = [v for k, v in layers.items() if call in (k, v["call"])]
         half, worst = one["half_power_frequency"], one["worst_rejection_db"]
@@ -119,6 +121,7 @@ def test_the_readme_shows_the_same() -> None:
         assert [cell.strip("| ") for cell in cells] == [
             "all" if half is None else f"{half:.3f}", alias, *(f"{100 * n:.1f} %" for n in shares)
         ]  # fmt: skip
+        assert [cost.strip()] == [row[-2] for row in rows if call in row]
 
 
 def test_costs_are_of_the_row_meant(example: ModuleType, tmp_path: Path) -> None:

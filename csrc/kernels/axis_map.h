@@ -17,7 +17,7 @@ struct AxisMap {
   bool mirrored;
   int terms;             // that any output needs
   int dense;             // the first so many terms reach more than one sum; each of the others is added to one
-  const int32_t* input;  // [terms] n, the smaller of the pair
+  const int32_t* input;  // [terms] n, the smaller of the pair; `inputs` for the extra one (see PackedAxisMap)
   int sums;
   // What the dense terms are multiplied by, `block` sums together: [sums / block][dense][block], zeros behind the last.
   int block;

@@ -5,9 +5,9 @@
 namespace freqops {
 
 template <class T>
-PackedAxisMap<T>::PackedAxisMap(const T* matrix, int64_t outputs, int64_t inputs, const T* functional, bool mirrored,
-                                int block)
-    : matrix_(matrix) {
+PackedAxisMap<T>::PackedAxisMap(const T* matrix, int64_t outputs, int64_t inputs, const T* functional, const T* extra,
+                                bool mirrored, int block)
+    : matrix_(matrix), extra_(extra) {
   map_.inputs = static_cast<int>(inputs);
   map_.outputs = static_cast<int>(outputs);
   map_.mirrored = mirrored;
@@ -16,7 +16,7 @@ PackedAxisMap<T>::PackedAxisMap(const T* matrix, int64_t outputs, int64_t inputs
   find_terms();
   if (functional) fill_functional(functional);
   fill_blocks();
-  matrix_ = nullptr;
+  matrix_ = extra_ = nullptr;
 }
 
 // What e[n] and o[n] are multiplied by, which without mirroring is what x[n] is multiplied by. A sum that is its own
@@ -29,7 +29,16 @@ typename PackedAxisMap<T>::Weights PackedAxisMap<T>::weights(const T* row, int64
 }
 template <class T>
 typename PackedAxisMap<T>::Weights PackedAxisMap<T>::weights(int64_t sum, int64_t n) const {
+  if (n == map_.inputs) return extra_weights(sum);
   return weights(matrix_ + sum * map_.inputs, n, sum == 0 || 2 * sum == map_.outputs);
+}
+
+// The extra input has no partner: both e and o are it, so that p + q and p - q take any two values.
+template <class T>
+typename PackedAxisMap<T>::Weights PackedAxisMap<T>::extra_weights(int64_t sum) const {
+  if (!map_.mirrored || sum == 0 || 2 * sum == map_.outputs) return {extra_[sum], T{0}};
+  const T here = extra_[sum], there = extra_[map_.outputs - sum];
+  return {(here + there) / 2, (here - there) / 2};
 }
 
 // Terms that more than one sum needs come first; a term of one sum alone is added where that sum starts.
@@ -56,6 +65,7 @@ void PackedAxisMap<T>::find_terms() {
       input_.push_back(n);
     }
   }
+  if (extra_) input_.push_back(map_.inputs);
   map_.dense = static_cast<int>(input_.size());
   for (int sum = 0; sum < map_.sums; ++sum) {
     if (alone[sum] < 0) continue;

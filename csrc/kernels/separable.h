@@ -12,7 +12,8 @@ struct Separable {
   Images x, y;
   const AxisMap<T>* rows;     // along the height; null leaves it as it is
   const AxisMap<T>* columns;  // along the width
-  // The axis that is summed first has its q packed as AxisMap::functional.
+  // The axis that is summed first has its q packed as AxisMap::functional, the other one its p as the extra input's
+  // column: that input is the inner product times the first axis' p.
   struct Outer {
     const T* p;
     const T* q;

@@ -33,20 +33,21 @@ struct Axes {
   Axes(Separable<T>& op, const Tensor* row_matrix, const Tensor* column_matrix, bool mirrored) {
     const int together = cpu::kernels<T>().separable_sums_together(mirrored);
     if (row_matrix) {
-      pack(packed_rows, *row_matrix, op.rows_first ? op.outer_h.q : nullptr, mirrored, together, rows);
+      pack(packed_rows, *row_matrix, op.outer_h, op.rows_first, mirrored, together, rows);
       op.rows = &rows;
     }
     if (column_matrix) {
-      pack(packed_columns, *column_matrix, op.rows_first ? nullptr : op.outer_w.q, mirrored, together, columns);
+      pack(packed_columns, *column_matrix, op.outer_w, !op.rows_first, mirrored, together, columns);
       op.columns = &columns;
     }
   }
 
  private:
-  static void pack(std::optional<PackedAxisMap<T>>& packed, const Tensor& matrix, const T* functional, bool mirrored,
-                   int together, AxisMap<T>& map) {
-    packed.emplace(static_cast<const T*>(matrix.const_data_ptr()), matrix.size(0), matrix.size(1), functional, mirrored,
-                   together);
+  static void pack(std::optional<PackedAxisMap<T>>& packed, const Tensor& matrix,
+                   const typename Separable<T>::Outer& outer, bool first, bool mirrored, int together,
+                   AxisMap<T>& map) {
+    packed.emplace(static_cast<const T*>(matrix.const_data_ptr()), matrix.size(0), matrix.size(1),
+                   first ? outer.q : nullptr, first ? nullptr : outer.p, mirrored, together);
     map = packed->map();
   }
 };
@@ -69,11 +70,22 @@ void run(Separable<T> op, const Tensor* rows, const Tensor* columns, const Tenso
                [&](int64_t begin, int64_t end, void* scratch) { kernels.separable(op, begin, end, scratch); });
 }
 
+// Contiguous lines, taken as planes of equally many whatever the shape says: enough to fill vectors, and few enough that
+// the scratch of a plane stays small and other threads have planes too.
+Images lines_in_planes(const Tensor& x, int64_t width) {
+  const int64_t lines = x.numel() / width;
+  int64_t height = std::min<int64_t>(lines, 64);
+  while (lines % height != 0) --height;
+  const int64_t plane = height * width;
+  return {
+      const_cast<void*>(x.const_data_ptr()), *element_of(x), lines / height, 1, height, width, plane, plane, width, 1};
+}
+
 Tensor separable(const Tensor& x, std::optional<Tensor> rows, std::optional<Tensor> columns,
                  std::optional<Tensor> outer, bool mirrored) {
   STD_TORCH_CHECK(rows || columns, kName, ": rows or columns must be a matrix, got neither");
   const Shape shape = checked_shape(kName, "x", x, rows ? 2 : 1);
-  // Without a matrix for rows every line is a plane of its own.
+  // Without a matrix for rows the height is left as it is, and a line may come without one.
   const int64_t out_height = rows ? rows->size(0) : shape.height;
   const int64_t out_width = columns ? columns->size(0) : shape.width;
   if (rows) check_matrix("rows", *rows, x, shape.height);
@@ -91,15 +103,10 @@ Tensor separable(const Tensor& x, std::optional<Tensor> rows, std::optional<Tens
   if (columns) columns = as_contiguous(*columns);
 
   const bool channels_last = is_channels_last(x);
-  const bool has_rows_axis = x.dim() >= 2;
+  const bool by_lines = !rows && !channels_last;
   const Tensor source = in_layout(x, channels_last);
-  Tensor y = x;
-  if (has_rows_axis) {
-    const int64_t height = rows ? out_height : x.size(x.dim() - 2);
-    y = new_planes(x, height, out_width, channels_last);
-  } else {
-    y = new_strided(x, {out_width}, {1});
-  }
+  const Tensor y = x.dim() < 2 ? new_strided(x, {out_width}, {1})
+                               : new_planes(x, rows ? out_height : x.size(x.dim() - 2), out_width, channels_last);
   if (y.numel() == 0) return y;
   constexpr size_t kLarge = size_t{32} << 20;
   const size_t bytes = size_t(y.numel()) * y.element_size();
@@ -108,16 +115,8 @@ Tensor separable(const Tensor& x, std::optional<Tensor> rows, std::optional<Tens
   visit_compute_type(x, [&](auto zero) {
     using T = decltype(zero);
     Separable<T> op{};
-    if (has_rows_axis) {
-      op.x = pooled_images(kName, source, channels_last);
-      op.y = pooled_images(kName, y, channels_last);
-    } else {
-      op.x = op.y = Images{nullptr, *element_of(x), 1, 1, 1, 0, 0, 0, 0, 1};
-      op.x.data = const_cast<void*>(source.const_data_ptr());
-      op.y.data = y.mutable_data_ptr();
-      op.x.width = op.x.row_stride = shape.width;
-      op.y.width = op.y.row_stride = out_width;
-    }
+    op.x = by_lines ? lines_in_planes(source, shape.width) : pooled_images(kName, source, channels_last);
+    op.y = by_lines ? lines_in_planes(y, out_width) : pooled_images(kName, y, channels_last);
     run<T>(op, rows ? &*rows : nullptr, columns ? &*columns : nullptr, outer ? &*outer : nullptr, mirrored);
   });
   return y;

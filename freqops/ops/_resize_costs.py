@@ -11,8 +11,9 @@ import functools
 import math
 from collections.abc import Sequence
 
-import torch
 from torch import Tensor
+
+from freqops.ops._layout import is_channels_last
 
 _MULTIPLY_ADD = 0.024  # of the matrices, in vectors
 _UPWARDS = 1.35  # times that, where rows become more: every line is transposed
@@ -29,9 +30,7 @@ _MOST_ENTRIES = 1 << 22
 
 def has_channels_as_lanes(x: Tensor) -> bool:
     """Whether channels are the fastest axis, and enough of them to fill a vector."""
-    if x.dim() != 4 or x.is_contiguous() or x.shape[1] < 8:
-        return False
-    return x.is_contiguous(memory_format=torch.channels_last)
+    return is_channels_last(x) and x.shape[1] >= 8
 
 
 def prefers_transforms(

@@ -18,10 +18,11 @@ from freqops.ops._responses import kept_for
 
 _OP = "DiffStride2d"
 
-# Planes of more samples than this are transformed; on smaller ones two products of matrices with
-# few entries are quicker than two transforms.
-_LARGEST_PRODUCT = 64 * 64
-_WHY_TRANSFORMED = f"planes of more than {_LARGEST_PRODUCT} samples: torch.fft there and back"
+# Planes with a longer side are transformed; on smaller ones two products of matrices with few
+# entries are quicker than two transforms. Not their area: what makes the matrix of an axis grows
+# with the cube of its length.
+_LONGEST_PRODUCT = 64
+_WHY_TRANSFORMED = f"more than {_LONGEST_PRODUCT} samples a side: torch.fft there and back"
 
 _WHY = f"the size of what {_OP} returns depends on its stride's value"
 _Function = TypeVar("_Function", bound=Callable[..., Any])
@@ -90,7 +91,7 @@ def _pooled(x: Tensor, rows: Tensor, columns: Tensor, size: Sequence[int]) -> Te
         columns: gain of each of the ``size[1] // 2 + 1`` lowest frequencies.
         size: (h, w) of the result.
     """
-    if x.shape[-2] * x.shape[-1] > _LARGEST_PRODUCT and x.numel():
+    if max(x.shape[-2:]) > _LONGEST_PRODUCT and x.numel():
         _notes.note(_OP, "torch.fft composition", _WHY_TRANSFORMED, x)
         return _by_transform(x, rows, columns, size)
     return _by_matrices(x, rows, columns, size)
@@ -128,7 +129,8 @@ def _matrices(x: Tensor, gains: Tensor, axis: int, size: Sequence[int]) -> Seque
     new, old = size[axis], x.shape[axis - 2]
     waves = kept_for(x, (_waves, new, old, axis, x.device), lambda: _waves(x, new, old, axis))
     both = (waves[: 2 * new] * torch.cat([gains, gains])) @ waves[2 * new :].T
-    return both.to(x.dtype).split(new)  # type: ignore[no-untyped-call, no-any-return]
+    matrices = both.to(x.dtype)
+    return matrices[:new], matrices[new:]
 
 
 def _waves(x: Tensor, new: int, old: int, axis: int) -> Tensor:
@@ -269,8 +271,12 @@ class DiffStride2d(nn.Module):
     def _limits(self, size: int) -> tuple[float, float]:
         """Where the stride of an axis is held: 2 bins at least pass, size - smoothness at most."""
         lower, upper = self.bounds
-        least = size / (size - self.smoothness) if size > self.smoothness else 0.0
-        return min(max(lower, least), size / 2), min(max(upper, least), size / 2)
+        least = size / (size - self.smoothness) if size > self.smoothness else 1.0
+        # No comparison whose answer is known: of a traced size it is a guard, and torch.export
+        # refuses one that it cannot prove.
+        lower = max(lower, least) if lower > 1 else least
+        upper = max(upper, least) if upper < math.inf else upper
+        return min(lower, size / 2), min(upper, size / 2)
 
     def _gains(self, entry: int, size: int, positions: Tensor) -> Tensor:
         """1 up to half the passband, then down to 0; torch.clamp passes gradients at both ends."""

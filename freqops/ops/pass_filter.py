@@ -1,7 +1,8 @@
 """pass_filter: modules that low-, high- or band-pass images of any size.
 
 By fft_filter; a low-pass whose response is a product of one per axis (a Gaussian, a square) also as
-a matrix per axis, where that is faster: in channels_last, and at sizes with large prime factors.
+a matrix per axis, where that is faster: on a CPU, in channels_last and at sizes with large prime
+factors.
 """
 
 from __future__ import annotations
@@ -151,6 +152,8 @@ class LowPass2d(_OneCutoff):
         by_axis = (self.kind, self.norm) in (("gaussian", "l2"), ("ideal", "linf"))
         # A traced graph is for any size: no choice that depends on this one.
         if not by_axis or isinstance(self.cutoff, Tensor) or torch.compiler.is_compiling():
+            return False
+        if x.device.type != "cpu":  # what the choice weighs are times of a CPU
             return False
         size = tuple(x.shape[-2:])
         if has_channels_as_lanes(x):

@@ -10,14 +10,14 @@ from typing import Any, TypeAlias
 import torch
 from torch import Tensor, nn
 
-from freqops.ops import _axis_maps
+from freqops.ops import _axis_maps, _composition
 from freqops.ops._axis_maps import NORMS, NYQUIST_RULES, WINDOWS
 from freqops.ops._batching import leading
 from freqops.ops._checks import LARGEST_PLANE, check_image
 from freqops.ops._derivatives import Inputs, Needs, call, register_derivatives
-from freqops.ops._layout import is_channels_last, like_pooled
+from freqops.ops._layout import like_pooled
 from freqops.ops._registration import fake, vmap
-from freqops.ops._resize_costs import prefers_transforms
+from freqops.ops._resize_costs import has_channels_as_lanes, prefers_transforms
 from freqops.ops._taps import counts_per_axis, remembered
 
 OutputSize: TypeAlias = "int | Sequence[int] | None"
@@ -182,9 +182,12 @@ def _factors(op: str, scale_factor: object, dims: int) -> tuple[float, ...]:
     for one in each:
         if not isinstance(one, (int, float, numbers.Real)) or isinstance(one, bool):
             raise TypeError(f"{op}: scale_factor must be a number, got {type(one).__name__}")
-        factors.append(float(one))
+        try:
+            factors.append(float(one))
+        except OverflowError:
+            factors.append(math.inf)
         if not 0 < factors[-1] < math.inf:
-            raise ValueError(f"{op}: scale_factor must be above 0 and finite, got {one}")
+            raise ValueError(f"{op}: scale_factor must be above 0 and finite, got {factors[-1]}")
     return tuple(factors)
 
 
@@ -206,7 +209,7 @@ _LONGEST_BY_MATRIX = 128
 def method(
     sizes: Sequence[int], targets: Sequence[int], rule: _axis_maps.Rule, x: Tensor, device: str
 ) -> str:
-    """How an op takes planes of these sizes to those: "copy", "matrix" or "fft".
+    """How an op takes planes of these sizes to those: "copy", "matrix", "fft" or "torch".
 
     Args:
         sizes: of the axes of a plane.
@@ -219,7 +222,9 @@ def method(
     changed = [pair for pair in axes if not _axis_maps.is_identity(*pair, rule)]
     if not changed:
         return "copy"
-    return "fft" if _by_transforms(changed, x, device) else "matrix"
+    if not _by_transforms(changed, x, device):
+        return "matrix"
+    return "torch" if device == "cpu" and _are_few_long_lines(changed, x) else "fft"
 
 
 def separable_outputs(
@@ -251,7 +256,19 @@ def _by_transforms(changed: Sequence[tuple[int, int]], x: Tensor, device: str) -
     if device == "cuda":
         longest: int = max(*sizes, *targets)
         return longest > _LONGEST_BY_MATRIX
-    return prefers_transforms(sizes, targets, channels_last=is_channels_last(x))
+    return prefers_transforms(sizes, targets, channels_last=has_channels_as_lanes(x))
+
+
+# The kernel's lanes are lines: it takes 32 in the time of one. Measured: with longer ones than this
+# torch's transforms, line by line, are sooner up to about 16; with shorter ones never.
+_LONG_LINE, _FEW_LINES = 4096, 16
+
+
+def _are_few_long_lines(changed: Sequence[tuple[int, int]], x: Tensor) -> bool:
+    if len(changed) > 1 or changed[0][0] != x.shape[-1]:
+        return False
+    lines: int = math.prod(x.shape[:-1])
+    return max(changed[0]) > _LONG_LINE and lines < _FEW_LINES
 
 
 _library = torch.library.Library("freqops", "FRAGMENT")  # type: ignore[no-untyped-call]
@@ -288,13 +305,13 @@ def _resized(
     from_, to = (targets, sizes) if transposed else (sizes, targets)
     corner = needs_outer(op, sizes, targets, rule)
     axes = list(zip(from_, to, strict=True))
-    if how == "fft":
+    if how in ("fft", "torch"):
         which = transformed_axes(sizes, targets, rule)
         gains = [_axis_maps.kept_gains(x, *axis, rule) for axis in axes[which]]
         row_gains = gains[0] if len(gains) == 2 else gains[0][:0]
-        y: Tensor = torch.ops.freqops.resize_spectrum.default(
-            x, row_gains, gains[-1], targets[which], corner
-        )
+        kernels = torch.ops.freqops.resize_spectrum.default
+        transform = kernels if how == "fft" else _composition.resize_spectrum
+        y: Tensor = transform(x, row_gains, gains[-1], targets[which], corner)
         return y
     matrices = {
         axis: _axis_maps.kept_matrix(x, *axis, rule, transposed)

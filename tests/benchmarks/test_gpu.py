@@ -34,7 +34,8 @@ def test_every_size_is_measured_large_in_both_types() -> None:
             moved = element_bytes * torch.Size(row.shape).numel()
             assert gpu_plan.HEADLINE_BYTES <= moved < 1.2 * gpu_plan.HEADLINE_BYTES
     assert {row.shape for row in rows if row.predicted_us} == set(gpu_plan.PREDICTED)
-    assert {row.op for row in rows} == {"filter", "bank", "low_high", "mix", "blur", "max_blur"}
+    ops = {"filter", "bank", "low_high", "mix", "blur", "max_blur", "spectral_pool"}
+    assert {row.op for row in rows} == ops
 
 
 def test_pools_are_measured_in_both_layouts_types_and_directions() -> None:
@@ -74,6 +75,20 @@ def test_pool_scene(
     elements = 2 * 8 * (14 * 14 + 7 * 7 + (reads_of_x * 14 * 14 if backward else 0))
     assert scene.moved_bytes == 4 * elements
     assert 2 * scene.ways[-1].inputs[0].nbytes == pytest.approx(scene.moved_bytes, abs=4)
+
+
+@pytest.mark.parametrize("dtype", ["float32", "bfloat16"])
+def test_spectral_pool_scene(dtype: str) -> None:
+    plan = gpu_plan.Plan("spectral_pool", (2, 3, 28, 28), dtype)
+    inputs = [torch.rand(plan.shape).to(getattr(torch, dtype)) for _ in range(2)]
+    scene = gpu_scene.scene(plan, inputs, torch.ops.freqops)
+    assert [way.name for way in scene.ways] == ["freqops", "kernel", "naive", "tuned", "copy"]
+    assert scene.exact is not None
+    exact = scene.exact([0, 1])
+    for way in scene.ways[:4]:
+        error = (way.call(way.inputs[0]).double() - exact).norm() / exact.norm()
+        assert error < (1e-6 if dtype == "float32" else 4e-3), way.name
+    assert scene.moved_bytes == inputs[0].element_size() * 2 * 3 * (28 * 28 + 14 * 14)
 
 
 def test_only_the_sizes_asked_for() -> None:

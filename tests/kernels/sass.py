@@ -249,6 +249,46 @@ def instructions_of_a_march(code: Code, *, loads: int) -> int:
     return min(found)
 
 
+def loops(code: Code) -> list[tuple[int, int]]:
+    """Places of the first and the last instruction of every loop, in the order of their ends."""
+    return _spans(code)
+
+
+def instructions_of_a_turn(code: Code, span: tuple[int, int], **executed: int) -> int:
+    """Of the shortest way through a loop that executes so many instructions of each kind.
+
+    Args:
+        code: of a phase or a kernel.
+        span: of the loop; a loop inside it is passed once.
+        executed: how many of an opcode (with any modifiers; `LDS_` is one without) a turn executes
+            that does all of its work.
+    """
+    places = _places(code)
+    start, end = span
+    wanted = tuple(executed.values())
+    best: list[dict[tuple[int, ...], int]] = [{} for _ in range(end + 1)]
+
+    def is_kind(place: int, kind: str) -> bool:
+        opcode = code[place].opcode
+        return opcode == kind[:-1] if kind.endswith("_") else opcode.split(".")[0] == kind
+
+    def arrive(place: int, done: tuple[int, ...], count: int) -> None:
+        done = tuple(n + is_kind(place, kind) for n, kind in zip(done, executed, strict=True))
+        if all(n <= most for n, most in zip(done, wanted, strict=True)):
+            count += code[place].opcode != "NOP"
+            best[place][done] = min(best[place].get(done, count), count)
+
+    arrive(start, (0,) * len(wanted), 0)
+    for index in range(start, end):
+        for done, count in best[index].items():
+            for place in _following(code, index, places):
+                if index < place <= end:
+                    arrive(place, done, count)
+    if wanted not in best[end]:
+        raise ValueError(f"no way through the loop executes {executed}")
+    return best[end][wanted]
+
+
 def _march(code: Code, start: int, end: int, loads: int) -> int | None:
     """From the first to the last instruction of a loop; by what has been read and stored so far."""
     places = _places(code)

@@ -5,6 +5,8 @@ that are no whole vectors, planes put end to end, groups of channels, blocks of 
 """
 
 import math
+import subprocess
+import sys
 
 import pytest
 import torch
@@ -182,6 +184,24 @@ def test_long_lines() -> None:
     spectrum = torch.fft.rfft(x.double())[:, :601] * gains
     spectrum[:, -1] *= 2  # both bins that meet at the Nyquist frequency; irfft takes the real part
     assert_close(y, torch.fft.irfft(spectrum, 1200, norm="forward"), torch.float32)
+
+
+MANY_LINES = """
+import resource, torch, freqops
+x, matrix = torch.zeros(1 << 20, 24, dtype=torch.bfloat16), torch.ones(12, 24)
+most = lambda: resource.getrusage(resource.RUSAGE_SELF).ru_maxrss << 10
+torch.ops.freqops.separable(x[:64], None, matrix, None, False)
+before = most()
+y = torch.ops.freqops.separable(x, None, matrix, None, False)
+print((most() - before) / y.nbytes)
+"""
+
+
+def test_many_lines_take_little_scratch() -> None:
+    """[lines, W] is one plane by its shape; the kernel takes it in parts, on all threads."""
+    command = [sys.executable, "-c", MANY_LINES]
+    run = subprocess.run(command, capture_output=True, text=True, check=True)
+    assert float(run.stdout) < 2  # the result itself and little else; all lines in float32 are 4
 
 
 WRONG = [

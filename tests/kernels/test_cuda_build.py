@@ -81,6 +81,11 @@ OTHERS = {
     "BlurTile": (80, 0),  # 3 or 4 blocks of 256 threads are resident
     "MaxBlurPoolBackward": (224, 0),  # 5 to 2 blocks of 128 threads are resident
     "MaxBlurPoolGather": (64, 0),
+    "SeparablePlane": (168, 0),  # of float64; 4 blocks of 128 threads for 128, see below
+    "SeparableWarp": (128, 0),
+    "SeparableLines": (128, 0),
+    "SeparableOuter": (64, 0),
+    "FetchBins": (80, 0),  # 3 blocks of 256 threads are resident
     "PositionTableFill": (64, 0),
     "EvenOddTableFill": (64, 0),
     "LineRootsFill": (64, 0),
@@ -148,6 +153,28 @@ def test_programs_for_any_size_stay_in_budget() -> None:
         if kernel.registers > registers or kernel.spilled_bytes > spilled_bytes:
             over.append(f"{kernel}, {kernel.spilled_bytes} bytes spilled")
     assert over == []
+
+
+def test_every_separable_kernel_is_there_and_stays_in_budget() -> None:
+    """Four blocks of 128 threads are resident with up to 128 registers; float64 has three."""
+    halves = ("Half", "BFloat16")
+    elements = ("float", "double", *halves)
+    expected = {f"SeparablePlane<{one}, {flag}>" for one in elements for flag in ("true", "false")}
+    expected |= {f"SeparableWarp<{one}>" for one in halves}
+    expected |= {f"SeparableLines<{one}, {one}, float>" for one in ("float", *halves)}
+    expected |= {f"SeparableLines<{one}, float, float>" for one in halves}
+    expected |= {f"SeparableLines<float, {one}, float>" for one in halves}
+    expected |= {"SeparableLines<double, double, double>", "SeparableOuter<double, double>"}
+    expected |= {f"SeparableOuter<{one}, float>" for one in ("float", *halves)}
+    for architecture in _C.cuda_archs:
+        mine = [
+            kernel
+            for kernel in kernels()
+            if kernel.architecture == architecture and kernel.program.startswith("Separable")
+        ]
+        assert {kernel.program for kernel in mine} == expected
+        over = [k for k in mine if k.registers > (168 if "double" in k.program else 128)]
+        assert [str(kernel) for kernel in over] == []
 
 
 def test_every_stencil_is_there_and_stays_in_budget() -> None:

@@ -32,6 +32,8 @@ from kernels.test_cuda_replay import (
     expected,
     relative_error,
 )
+from kernels.test_cuda_separable import Map, applied, draw_map, draw_matrix, path
+from kernels.test_cuda_separable import check as check_separable
 from torch import Tensor
 
 import freqops
@@ -243,6 +245,45 @@ def test_pools_can_be_captured_in_a_graph() -> None:
     taps.mul_(2)
     graph.replay()
     assert torch.equal(captured, OPS.max_blur_pool(x, *arguments))
+
+
+# --- separable maps -------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("outer", [False, True], ids=["plain", "outer"])
+@pytest.mark.parametrize("mirrored", [False, True], ids=["any", "mirrored"])
+def test_separable_maps_match_float64(*, mirrored: bool, outer: bool) -> None:
+    """Every form, both layouts, bases off a vector, blocks with many rounds."""
+    forms = set()
+    sizes = [(7, 7, 3, 4), (14, 14, 7, 7), (28, 28, 14, 14), (56, 56, 28, 28), (45, 96, 33, 17)]
+    for numbers in (*sizes, (112, 112, 56, 56), (300, 260, 150, 131), (13, 5, 40, 1)):
+        given = draw_map(*numbers, mirrored=mirrored, outer=outer)
+        for dtype in DTYPES:
+            images = draw(2 if numbers[0] > 200 else 40, 32, *numbers[:2]).cuda().to(dtype)
+            for x in layouts(images):
+                forms.add(path(x, given))
+                with poisoned((images.numel() // 4,), dtype=dtype):
+                    check_separable(x, given)
+    assert forms == {"plane", "tensor_cores", "lines"}
+
+
+@pytest.mark.parametrize("mirrored", [False, True], ids=["any", "mirrored"])
+def test_separable_maps_of_one_axis(*, mirrored: bool) -> None:
+    for size, outputs in ((14, 7), (300, 150), (4096, 2048)):
+        matrix = draw_matrix(outputs, size, mirrored=mirrored)
+        for dtype in DTYPES:
+            x = draw(4, 6, size, 3).cuda().to(dtype)
+            for image in layouts(x):
+                check_separable(image, Map(matrix, None, None, mirrored))
+                check_separable(image.mT.contiguous(), Map(None, matrix, None, mirrored))
+
+
+def test_separable_maps_give_the_same_bits_again() -> None:
+    for size in (14, 28, 56, 112, 224):
+        given = draw_map(size, size, size // 2, size // 2, mirrored=True, outer=False)
+        for dtype in (torch.float32, torch.bfloat16):
+            for x in layouts(torch.randn(64, 64, size, size, device="cuda").to(dtype)):
+                assert torch.equal(applied(x, given), applied(x, given))
 
 
 # --- streams, devices, graphs ---------------------------------------------------------------------

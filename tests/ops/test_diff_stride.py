@@ -31,7 +31,7 @@ from freqops.ops import diff_stride
 
 pytestmark = pytest.mark.usefixtures("device")
 
-METHODS = {"matrices": 2**26, "transform": 0}
+METHODS = {"matrices": 2**26, "transform": 0}  # up to which side there are matrices
 sides = st.integers(1, 40)
 strides = st.floats(1, 6, width=32)
 
@@ -39,7 +39,7 @@ strides = st.floats(1, 6, width=32)
 @pytest.fixture(params=METHODS)
 def method(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
     """Both ways of computing the map, whatever the size."""
-    monkeypatch.setattr(diff_stride, "_LARGEST_PRODUCT", METHODS[request.param])
+    monkeypatch.setattr(diff_stride, "_LONGEST_PRODUCT", METHODS[request.param])
 
 
 def images(*shape: int, dtype: torch.dtype = torch.float64) -> Tensor:
@@ -70,6 +70,16 @@ def test_small_and_narrow_sizes(size: tuple[int, int], cropping: bool) -> None:
         assert_matches(layer(x), expected, scale=float(x.abs().max()))
 
 
+def test_long_lines_take_no_matrices(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A line of few samples in all is long along its axis: the matrix would take their square."""
+    monkeypatch.setattr(diff_stride, "_matrices", None)
+    layer = freqops.DiffStride2d(2.0)
+    for size in ((1, 1000), (65, 3)):
+        x = images(2, *size)
+        expected = reference.diff_stride2d(x, limited(layer, size))
+        assert_matches(layer(x), expected, scale=4 * float(x.abs().max()))
+
+
 @given(st.tuples(sides, sides), st.tuples(strides, strides), st.floats(0.25, 12), st.booleans())
 def test_matches_reference(
     size: tuple[int, int], stride: tuple[float, float], smoothness: float, cropping: bool
@@ -79,8 +89,8 @@ def test_matches_reference(
     expected = reference.diff_stride2d(x, limited(layer, size), smoothness, cropping)
     assert layer.output_size(size) == tuple(expected.shape[-2:])
     with pytest.MonkeyPatch.context() as patch:
-        for largest in METHODS.values():
-            patch.setattr(diff_stride, "_LARGEST_PRODUCT", largest)
+        for longest in METHODS.values():
+            patch.setattr(diff_stride, "_LONGEST_PRODUCT", longest)
             assert_matches(layer(x), expected, scale=4 * float(x.abs().max()))
 
 
@@ -147,7 +157,7 @@ def test_transform_leaves_nothing_to_the_inverse(monkeypatch: pytest.MonkeyPatch
         return inverse(spectrum, n=n)
 
     monkeypatch.setattr(torch.fft, "irfft", checked)
-    monkeypatch.setattr(diff_stride, "_LARGEST_PRODUCT", 0)
+    monkeypatch.setattr(diff_stride, "_LONGEST_PRODUCT", 0)
     for width in (20, 21, 40):
         freqops.DiffStride2d(1.5)(images(2, 24, width))
     assert widths == [20, 21, 36]
@@ -441,7 +451,7 @@ def test_compiles_without_cropping() -> None:
 
 
 def test_transform_is_one_graph_too(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(diff_stride, "_LARGEST_PRODUCT", 0)
+    monkeypatch.setattr(diff_stride, "_LONGEST_PRODUCT", 0)
     layer = freqops.DiffStride2d(2.0, cropping=False)
     torch._dynamo.reset()
     compiled = torch.compile(layer, fullgraph=True, dynamic=True, backend="eager")
@@ -458,6 +468,11 @@ def test_exports_without_cropping() -> None:
         layer.stride.fill_(3.0)
         program.load_state_dict(layer.state_dict())
     assert_matches(program(x), layer(x))
+    sides = {2: torch.export.Dim("h", min=16, max=64), 3: torch.export.Dim("w", min=16, max=64)}
+    program = torch.export.export(layer, (images(2, 3, 20, 24),), dynamic_shapes=(sides,)).module()
+    for size in ((64, 16), (17, 41)):
+        x = images(2, 3, *size)
+        assert_matches(program(x), layer(x), scale=4 * float(x.abs().max()))
     with pytest.raises(ValueError, match="DiffStride2d: cropping must be False to export"):
         torch.export.export(freqops.DiffStride2d(2.0), (x,))
 
@@ -492,7 +507,7 @@ def test_explained() -> None:
     assert "separable" in small.kernel
     large = freqops.explain(freqops.DiffStride2d(2.0), images(3, 80, 80))
     assert large.kernel == "torch.fft composition"
-    assert "4096 samples" in str(large)
+    assert "64 samples a side" in str(large)
 
 
 # --- the module ---------------------------------------------------------------------------------

@@ -463,6 +463,12 @@ NAN = float("nan")
             ValueError,
             "scale_factor must be one number or 2, one",
         ),
+        (
+            (X,),
+            {"scale_factor": 10**400},
+            ValueError,
+            "scale_factor must be above 0 and finite, got inf",
+        ),
         ((X,), {"window": "hann"}, ValueError, "window must be one of None, 'hamming', got 'hann'"),
         ((X,), {"window": ["hann"]}, ValueError, "window must be one of None, 'hamming', got ["),
         ((X,), {"nyquist": "neg"}, ValueError, "nyquist must be one of 'half', 'ortho', 'sum', 'z"),
@@ -706,3 +712,17 @@ def test_module_trains_in_a_network(method: str) -> None:
     )
     network(torch.randn(2, 3, 16, 16)).square().sum().backward()
     assert all(weight.grad is not None and weight.grad.any() for weight in network.parameters())
+
+
+@pytest.mark.parametrize("lines", [1, 3, 40])
+@pytest.mark.parametrize("target", [4001, 5000, 9000])
+def test_long_lines_few_and_many(lines: int, target: int) -> None:
+    x = torch.randn(lines, 5000)
+    y = freqops.spectral_pool1d(x, target)
+    expected = freqops.spectral_pool1d(x.double().repeat(16, 1), target)[:lines]
+    torch.testing.assert_close(y.double(), expected, rtol=0, atol=3e-6)
+    how = spectral_pool.method((5000,), (target,), ("", "half", "forward"), x, "cpu")
+    assert how == ("copy" if target == 5000 else "torch" if lines < 16 else "fft")
+    if how != "copy" and x.device.type == "cpu":
+        kernel = freqops.explain("spectral_pool1d", x, target).kernel
+        assert kernel.startswith("torch.fft" if how == "torch" else "fused resize_spectrum")

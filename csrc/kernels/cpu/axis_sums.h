@@ -61,7 +61,7 @@ Vectors first_vectors(int count) {
   return vectors;
 }
 
-// load(n, v) is vector v of input n.
+// load(n, v) is vector v of input n, the extra one included.
 template <class T, class Load>
 void fold_terms(const AxisMap<T>& map, int vectors, T* folded, Load&& load) {
   for (int i = 0; i < map.terms; ++i) {
@@ -70,13 +70,13 @@ void fold_terms(const AxisMap<T>& map, int vectors, T* folded, Load&& load) {
       for (int v = 0; v < vectors; ++v, folded += kLanes<T>) store<T>(folded, load(n, v));
       continue;
     }
-    const bool alone = n == 0 || 2 * n == map.inputs;
+    const bool alone = n == 0 || 2 * n == map.inputs, extra = n == map.inputs;
     T* odd = folded + vectors * kLanes<T>;
     for (int v = 0; v < vectors; ++v, folded += kLanes<T>, odd += kLanes<T>) {
       const vector_of<T> here = load(n, v);
-      if (alone) {
+      if (alone || extra) {
         store<T>(folded, here);
-        store<T>(odd, vector_of<T>{});
+        store<T>(odd, extra ? here : vector_of<T>{});
       } else {
         const vector_of<T> there = load(map.inputs - n, v);
         store<T>(folded, here + there);

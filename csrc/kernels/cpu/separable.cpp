@@ -78,10 +78,9 @@ class PlanesRunner {
   PlanesRunner(const Separable<T>& op, void* scratch) : op_(op), arena_(scratch) {
     narrow_in_ = has_narrow_rows(op);
     direct_in_ = narrow_in_ || can_be_direct<T>(op.x);
-    // Sums along the height are written by whole vectors, and an outer product is added to them on the way out; sums
-    // along the width by as much of a vector as a row has.
+    // Sums along the height are written by whole vectors, sums along the width by as much of one as a row has.
     const bool ends_in_lines = op.columns && op.rows_first;
-    direct_out_ = ends_in_lines ? holds<T>(op.y) && planes_follow(op.y) : can_be_direct<T>(op.y) && !op.has_outer();
+    direct_out_ = ends_in_lines ? holds<T>(op.y) && planes_follow(op.y) : can_be_direct<T>(op.y);
     together_ = planes_together(op);
     // A line of what is summed along the width, where it is kept: whole squares are written.
     const int64_t in_width = narrow_in_ ? kLanes<T> : op.x.width;
@@ -92,14 +91,14 @@ class PlanesRunner {
     if (!direct_in_) in_.data = arena_.take(op.x.height * in_row + kLanes<T>);
     if (op.rows && op.columns) {
       middle_ = op.rows_first ? Rows{nullptr, in_row, in_width} : Rows{nullptr, out_row, out_width_};
-      const int64_t rows = op.rows_first ? op.y.height + (op.has_outer() ? 1 : 0) : op.x.height;
+      const int64_t rows = (op.rows_first ? op.y.height : op.x.height) + (op.has_outer() ? 1 : 0);
       middle_.data = arena_.take(rows * middle_.row + kLanes<T>);
     }
     out_ = {nullptr, out_row, out_width_};
     if (!direct_out_) out_.data = arena_.take(op.y.height * out_row);
     folded_ = arena_.take(most_folded_elements(op));
     if (op.columns) {
-      crossed_in_ = arena_.take(size_t(std::max<int64_t>(op.x.width, kLanes<T>)) * kMostVectors * kLanes<T>);
+      crossed_in_ = arena_.take(size_t(std::max<int64_t>(op.x.width + 1, kLanes<T>)) * kMostVectors * kLanes<T>);
       crossed_out_ = arena_.take(size_t(std::max<int64_t>(op.y.width, kLanes<T>) + 1) * kMostVectors * kLanes<T>);
       unwanted_ = arena_.take(out_width_);
     }
@@ -142,7 +141,7 @@ class PlanesRunner {
       along_width(op_.y.height, true);
     } else {
       along_width(op_.x.height, false);
-      if (op_.has_outer()) inner_of_columns();
+      if (op_.has_outer()) inner_of_columns(), fill_extra_row();
       along_height(&middle_, true);
     }
     if (!direct_out_) store_planes();
@@ -250,10 +249,10 @@ class PlanesRunner {
       for (int block = 0; block < blocks; ++block) {
         cross(line + block * kLanes<T>, lines, crossed_in_ + block * kLanes<T>, step);
       }
+      if (last && op_.has_outer()) fill_extra_column(line, lines, step);
       map_axis<T>(
           map, first_vectors<T>(blocks), folded_, crossed_out_, step,
           [&](int64_t n, int v) { return vector_at(crossed_in_ + n * step + v * kLanes<T>); }, [&] { ahead_.fetch(); });
-      if (last && op_.has_outer()) add_outer(line, lines, step);
       for (int block = 0; block < blocks; ++block) {
         cross_back(line + block * kLanes<T>, lines, last, crossed_out_ + block * kLanes<T>, step);
       }
@@ -322,15 +321,19 @@ class PlanesRunner {
       inner_[plane] = sum;
     }
   }
-  // To transposed lines, of which each is a row and a plane.
-  void add_outer(int64_t first, int64_t lines, ptrdiff_t step) {
-    T factor[kMostVectors * kLanes<T>];
-    for (ptrdiff_t i = 0; i < step; ++i) {
-      const int64_t line = std::min<int64_t>(first + i, lines - 1);
-      factor[i] = inner_[line % together_] * op_.outer_h.p[line / together_];
+  // The extra input of the second axis: in a row behind the middle, or as one more column of transposed lines.
+  void fill_extra_row() {
+    for (int64_t plane = 0; plane < together_; ++plane) {
+      T* row = middle_.at(op_.x.height, plane);
+      for (int64_t t = 0; t < op_.y.width; ++t) row[t] = inner_[plane] * op_.outer_w.p[t];
     }
-    for (int64_t t = 0; t < op_.y.width; ++t) {
-      for (ptrdiff_t i = 0; i < step; ++i) crossed_out_[t * step + i] += factor[i] * op_.outer_w.p[t];
+  }
+  void fill_extra_column(int64_t first, int64_t lines, ptrdiff_t step) {
+    T* column = crossed_in_ + op_.x.width * step;
+    int64_t row = first / together_, plane = first % together_;
+    for (ptrdiff_t i = 0; i < step; ++i) {
+      column[i] = inner_[plane] * op_.outer_h.p[row];
+      if (first + i + 1 < lines && ++plane == together_) plane = 0, ++row;
     }
   }
 
@@ -338,15 +341,11 @@ class PlanesRunner {
     visit_element<T>(op_.y.element, [&](auto* tag) {
       using To = std::remove_pointer_t<decltype(tag)>;
       const Images& y = op_.y;
-      const bool add = op_.has_outer() && !op_.rows_first;
       for (int64_t plane = 0; plane < count_; ++plane) {
         const int64_t p = first_ + plane;
         To* target = static_cast<To*>(y.data) + y.offset(p / y.channels, p % y.channels);
         for (int64_t m = 0; m < y.height; ++m, target += y.row_stride) {
-          T* line = out_.at(m, plane);
-          const T factor = add ? inner_[plane] * op_.outer_h.p[m] : T{0};
-          for (int64_t t = 0; add && t < y.width; ++t) line[t] += factor * op_.outer_w.p[t];
-          put_row(line, y.width, target, y.column_stride);
+          put_row(out_.at(m, plane), y.width, target, y.column_stride);
         }
       }
     });
@@ -453,12 +452,7 @@ class ChannelsRunner {
   void put_pixel(int64_t row, int64_t column, const T* sums) const {
     const Images& y = op_.y;
     To* pixel = static_cast<To*>(y.data) + y.offset(n_, c_) + row * y.row_stride + column * y.column_stride;
-    const T factor = op_.has_outer() ? op_.outer_h.p[row] * op_.outer_w.p[column] : T{0};
-    for (int v = 0; v < used_; ++v) {
-      vector_of<T> value = load<T>(sums + v * kLanes<T>);
-      if (op_.has_outer()) value += load<T>(inner_ + v * kLanes<T>) * factor;
-      put_vector(pixel, v, value);
-    }
+    for (int v = 0; v < used_; ++v) put_vector(pixel, v, load<T>(sums + v * kLanes<T>));
   }
 
   template <class From>
@@ -478,6 +472,7 @@ class ChannelsRunner {
       map_axis<T>(
           *op_.columns, first_vectors<T>(used_), folded_, sums_, step,
           [&](int64_t n, int v) {
+            if (n == x.width) return load<T>(inner_ + v * kLanes<T>) * op_.outer_h.p[m];
             return op_.rows ? load<T>(middle_ + m * row_step + n * step + v * kLanes<T>)
                             : vector_at(pixel_in<From>(m, n), v);
           },
@@ -499,7 +494,11 @@ class ChannelsRunner {
     for (int64_t t = 0; t < y.width; ++t) {
       map_axis<T>(
           *op_.rows, first_vectors<T>(used_), folded_, sums_, step,
-          [&](int64_t n, int v) { return load<T>(middle_ + n * row_step + t * step + v * kLanes<T>); }, [] {});
+          [&](int64_t n, int v) {
+            if (n == x.height) return load<T>(inner_ + v * kLanes<T>) * op_.outer_w.p[t];
+            return load<T>(middle_ + n * row_step + t * step + v * kLanes<T>);
+          },
+          [] {});
       for (int64_t m = 0; m < y.height; ++m) put_pixel<From>(m, t, sums_ + m * step);
     }
   }

@@ -1,5 +1,4 @@
-#include "separable.cuh"
-
 #include "device_launcher.cuh"
+#include "separable.cuh"
 
 FREQOPS_DEFINE_SEPARABLE(DeviceLauncher)

@@ -4,6 +4,7 @@
 #include "blur_pool.cuh"
 #include "separable_lines.cuh"
 #include "separable_plane.cuh"
+#include "separable_warps.cuh"
 
 namespace freqops::cuda {
 
@@ -22,9 +23,9 @@ class SeparableByLines {
   // Numbers between the axes, and of the sums that an outer term is added to.
   static int64_t work(const SeparableProblem& problem) {
     if (!problem.rows || !problem.columns) return 0;
-    return between(problem) + (problem.outer ? problem.x.planes() * results(problem.y.height, problem) *
-                                                   results(problem.y.width, problem)
-                                             : 0);
+    return between(problem) +
+           (problem.outer ? problem.x.planes() * results(problem.y.height, problem) * results(problem.y.width, problem)
+                          : 0);
   }
 
   int run(void* work) const {
@@ -48,8 +49,8 @@ class SeparableByLines {
   static int64_t results(int64_t outputs, const SeparableProblem& problem) { return outputs + (problem.outer ? 1 : 0); }
   static int64_t between(const SeparableProblem& problem) {
     const Images &x = problem.x, &y = problem.y;
-    return x.planes() * (is_rows_first(problem) ? results(y.height, problem) * x.width
-                                                : x.height * results(y.width, problem));
+    return x.planes() *
+           (is_rows_first(problem) ? results(y.height, problem) * x.width : x.height * results(y.width, problem));
   }
 
   const Value* outer() const { return static_cast<const Value*>(problem_.outer); }
@@ -110,8 +111,9 @@ template <class Launcher>
 SeparablePath separable_path(const Launcher& launcher, const SeparableProblem& problem) {
   SeparablePath path{};
   visit_element(problem.x.element, [&](auto element) {
-    SeparablePlanePlan<value_of<decltype(element)>> plan(problem);
-    path = choose_path(launcher.largest_shared_bytes(), plan);
+    SeparablePlanePlan<value_of<decltype(element)>> planes(problem);
+    SeparableWarpPlan warps(problem);
+    path = choose_path(launcher.largest_shared_bytes(), planes, warps);
     return 0;
   });
   return path;
@@ -127,9 +129,12 @@ template <class Launcher>
 int run_separable(const Launcher& launcher, const SeparableProblem& problem, void* work) {
   return visit_element(problem.x.element, [&](auto element) {
     using T = decltype(element);
-    SeparablePlanePlan<value_of<T>> plan(problem);
-    if (choose_path(launcher.largest_shared_bytes(), plan) == SeparablePath::kPlane) {
-      return run_separable_planes<T>(launcher, plan);
+    SeparablePlanePlan<value_of<T>> planes(problem);
+    SeparableWarpPlan warps(problem);
+    const SeparablePath path = choose_path(launcher.largest_shared_bytes(), planes, warps);
+    if (path == SeparablePath::kPlane) return run_separable_planes<T>(launcher, planes);
+    if constexpr (sizeof(T) == 2) {
+      if (path == SeparablePath::kTensorCores) return run_separable_warps<T>(launcher, warps);
     }
     return SeparableByLines<T, Launcher>(launcher, problem).run(work);
   });
@@ -138,15 +143,11 @@ int run_separable(const Launcher& launcher, const SeparableProblem& problem, voi
 }  // namespace freqops::cuda
 
 // Defines the entry points for one launcher: once in the CUDA library, once in the host replay.
-#define FREQOPS_DEFINE_SEPARABLE(Launcher)                                        \
-  namespace freqops::cuda {                                                       \
-  SeparablePath separable_path(const SeparableProblem& problem) {                 \
-    return separable_path(Launcher(nullptr), problem);                            \
-  }                                                                               \
-  int64_t separable_work(const SeparableProblem& problem) {                       \
-    return separable_work(Launcher(nullptr), problem);                            \
-  }                                                                               \
-  int separable(const SeparableProblem& problem, void* work, void* stream) {      \
-    return run_separable(Launcher(stream), problem, work);                        \
-  }                                                                               \
+#define FREQOPS_DEFINE_SEPARABLE(Launcher)                                                                             \
+  namespace freqops::cuda {                                                                                            \
+  SeparablePath separable_path(const SeparableProblem& problem) { return separable_path(Launcher(nullptr), problem); } \
+  int64_t separable_work(const SeparableProblem& problem) { return separable_work(Launcher(nullptr), problem); }       \
+  int separable(const SeparableProblem& problem, void* work, void* stream) {                                           \
+    return run_separable(Launcher(stream), problem, work);                                                             \
+  }                                                                                                                    \
   }

@@ -26,10 +26,10 @@ inline const char* name_of(SeparablePath path) {
 
 // Matrices and vectors lie in memory of the device and are of the compute type: float, or double for double images.
 struct SeparableProblem {
-  Images x, y;                  // both contiguous, or both channels_last
-  const void *rows, *columns;   // [y.height, x.height] and [y.width, x.width]; null: that axis is left as it is
-  const void* outer;            // p and q of the height, p and q of the width; null: no such term
-  bool mirrored;                // A[-m, -n] = A[m, n]: only outputs 0 to half of them are read of a matrix
+  Images x, y;                 // both contiguous, or both channels_last
+  const void *rows, *columns;  // [y.height, x.height] and [y.width, x.width]; null: that axis is left as it is
+  const void* outer;           // p and q of the height, p and q of the width; null: no such term
+  bool mirrored;               // A[-m, -n] = A[m, n]: only outputs 0 to half of them are read of a matrix
 };
 
 // About the current device.

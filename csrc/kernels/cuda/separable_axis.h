@@ -60,6 +60,15 @@ struct SeparableAxis {
     return pair < pairs && pair + pairs < results ? pair + pairs : -1;
   }
 
+  // The matrix itself with the functional below it; 0 outside.
+  FREQOPS_HOST_DEVICE Value at(int output, int n) const {
+    if (output >= results || n >= size) return 0;
+    if (output >= outputs) return load_element(functional + n);
+    const bool turned = mirrored && 2 * output > outputs;
+    const int row = turned ? outputs - output : output, column = turned && n > 0 ? size - n : n;
+    return load_element(matrix + int64_t{row} * size + column);
+  }
+
   // What the sum number `half` (p or q) of a pair multiplies its sample n by.
   FREQOPS_HOST_DEVICE Value weight(int half, int pair, int n) const {
     const int output = mirrored || half == 0 ? first_output(pair) : second_output(pair);
@@ -92,17 +101,15 @@ FREQOPS_HOST_DEVICE void add_along(Value (&sums)[4][kTilePairs], const Value* co
     });
     static_for<kTileSamples>([&](auto j) FREQOPS_INLINED {
       const Four<Value> weight = weights[j];
-      static_for<4>([&](auto i) {
-        static_for<kTilePairs>([&](auto k) { sums[i][k] += samples[i].at[j] * weight.at[k]; });
-      });
+      static_for<4>(
+          [&](auto i) { static_for<kTilePairs>([&](auto k) { sums[i][k] += samples[i].at[j] * weight.at[k]; }); });
     });
   }
 }
 
-// From the sums p and q of pairs to their first and second outputs.
+// From the sums p and q of a mirrored matrix' pairs to their first and second outputs.
 template <class Value>
-FREQOPS_HOST_DEVICE void finish_pairs(bool mirrored, Value (&p)[4][kTilePairs], Value (&q)[4][kTilePairs]) {
-  if (!mirrored) return;
+FREQOPS_HOST_DEVICE void finish_pairs(Value (&p)[4][kTilePairs], Value (&q)[4][kTilePairs]) {
   static_for<4>([&](auto i) {
     static_for<kTilePairs>([&](auto k) {
       const Value difference = p[i][k] - q[i][k];

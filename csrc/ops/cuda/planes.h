@@ -64,7 +64,7 @@ inline Element element_of(const char* op, const torch::stable::Tensor& x) {
 
 // Images as the ops lay them out, without memory.
 inline Images images_like(Element element, const std::vector<int64_t>& size, int64_t height, int64_t width,
-                   bool channels_last) {
+                          bool channels_last) {
   const int64_t channels = size[1], inner = channels_last ? channels : 1;
   return {.data = nullptr,
           .element = element,

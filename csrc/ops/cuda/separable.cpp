@@ -1,6 +1,7 @@
 // The separable maps as an op. Safe to call with any argument; which form takes a problem is the kernels' business.
 #include "../../kernels/cuda/separable.h"
 
+#include <algorithm>
 #include <cstdint>
 #include <optional>
 #include <string>
@@ -151,8 +152,7 @@ STABLE_TORCH_LIBRARY_FRAGMENT(FREQOPS_NAMESPACE, m) {
 #endif
 
 STABLE_TORCH_LIBRARY_FRAGMENT(FREQOPS_NAMESPACE, m) {
-  m.def(
-      "separable_path(Tensor like, int[] size, int[] outputs, bool channels_last, bool outer, bool mirrored) -> str");
+  m.def("separable_path(Tensor like, int[] size, int[] outputs, bool channels_last, bool outer, bool mirrored) -> str");
 }
 
 STABLE_TORCH_LIBRARY_IMPL(FREQOPS_NAMESPACE, FREQOPS_DISPATCH_KEY, m) {
