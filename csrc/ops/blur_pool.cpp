@@ -7,9 +7,6 @@
 namespace freqops {
 namespace {
 
-// Larger than the caches; and glibc maps anything larger anew on every call.
-bool is_large(const Tensor& y) { return size_t(y.numel()) * y.element_size() >= size_t{32} << 20; }
-
 struct Cpu {
   static void check(const char* op, const char* argument, const Tensor& x) {
     STD_TORCH_CHECK(x.is_cpu(), op, ": ", argument, " must be a CPU tensor");
@@ -17,7 +14,7 @@ struct Cpu {
   }
   static Tensor new_output(const Tensor& like, const PlanesLayout& layout) {
     const Tensor y = new_strided(like, layout.sizes, layout.strides);
-    if (is_large(y)) prefer_huge_pages(y.mutable_data_ptr(), y.numel() * y.element_size());
+    prefer_huge_pages_if_large(y);
     return y;
   }
   // `on` is the larger side of the map: x, or what is written back to its place.

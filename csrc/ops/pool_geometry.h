@@ -103,6 +103,25 @@ inline Images pooled_images(const char* op, const Tensor& x, bool channels_last)
   return images;
 }
 
+// Contiguous lines, taken as planes of equally many whatever the shape says: enough to fill vectors, and few enough that
+// the scratch of a plane stays small and other threads have planes too.
+inline Images lines_in_planes(const char* op, const Tensor& x, int64_t width) {
+  const int64_t lines = x.numel() / width;
+  int64_t height = std::min<int64_t>(lines, 64);
+  while (lines % height != 0) --height;
+  const int64_t plane = height * width;
+  return {const_cast<void*>(x.const_data_ptr()),
+          pool_element(op, "x", x),
+          lines / height,
+          1,
+          height,
+          width,
+          plane,
+          plane,
+          width,
+          1};
+}
+
 inline PaddingMode padding_mode_of(const char* op, const std::string& name) {
   if (name == "reflect") return PaddingMode::kReflect;
   if (name == "replicate") return PaddingMode::kReplicate;

@@ -68,24 +68,15 @@ Tensor resize_spectrum(const Tensor& x, const Tensor& row_gains, const Tensor& c
   const int64_t out_height = dims == 2 ? height : has_rows_axis ? x.size(x.dim() - 2) : 1;
   const Tensor y = has_rows_axis ? new_planes(x, out_height, width, channels_last) : new_strided(x, {width}, {1});
   if (y.numel() == 0) return y;
-  constexpr size_t kLarge = size_t{32} << 20;
-  const size_t bytes = size_t(y.numel()) * y.element_size();
-  if (bytes >= kLarge) prefer_huge_pages(y.mutable_data_ptr(), bytes);
+  prefer_huge_pages_if_large(y);
 
   visit_compute_type(x, [&](auto zero) {
     using T = decltype(zero);
     ResizeSpectrum<T> op{};
     op.lines = dims == 1;
-    if (has_rows_axis) {
-      op.x = pooled_images(kName, source, channels_last);
-      op.y = pooled_images(kName, y, channels_last);
-    } else {
-      op.x = op.y = Images{nullptr, *element_of(x), 1, 1, 1, 0, 0, 0, 0, 1};
-      op.x.data = const_cast<void*>(source.const_data_ptr());
-      op.y.data = y.mutable_data_ptr();
-      op.x.width = op.x.row_stride = shape.width;
-      op.y.width = op.y.row_stride = width;
-    }
+    const bool by_lines = op.lines && !channels_last;
+    op.x = by_lines ? lines_in_planes(kName, source, shape.width) : pooled_images(kName, source, channels_last);
+    op.y = by_lines ? lines_in_planes(kName, y, width) : pooled_images(kName, y, channels_last);
     run<T>(op, gains_h, gains_w, two_corner);
   });
   return y;

@@ -70,17 +70,6 @@ void run(Separable<T> op, const Tensor* rows, const Tensor* columns, const Tenso
                [&](int64_t begin, int64_t end, void* scratch) { kernels.separable(op, begin, end, scratch); });
 }
 
-// Contiguous lines, taken as planes of equally many whatever the shape says: enough to fill vectors, and few enough that
-// the scratch of a plane stays small and other threads have planes too.
-Images lines_in_planes(const Tensor& x, int64_t width) {
-  const int64_t lines = x.numel() / width;
-  int64_t height = std::min<int64_t>(lines, 64);
-  while (lines % height != 0) --height;
-  const int64_t plane = height * width;
-  return {
-      const_cast<void*>(x.const_data_ptr()), *element_of(x), lines / height, 1, height, width, plane, plane, width, 1};
-}
-
 Tensor separable(const Tensor& x, std::optional<Tensor> rows, std::optional<Tensor> columns,
                  std::optional<Tensor> outer, bool mirrored) {
   STD_TORCH_CHECK(rows || columns, kName, ": rows or columns must be a matrix, got neither");
@@ -108,15 +97,13 @@ Tensor separable(const Tensor& x, std::optional<Tensor> rows, std::optional<Tens
   const Tensor y = x.dim() < 2 ? new_strided(x, {out_width}, {1})
                                : new_planes(x, rows ? out_height : x.size(x.dim() - 2), out_width, channels_last);
   if (y.numel() == 0) return y;
-  constexpr size_t kLarge = size_t{32} << 20;
-  const size_t bytes = size_t(y.numel()) * y.element_size();
-  if (bytes >= kLarge) prefer_huge_pages(y.mutable_data_ptr(), bytes);
+  prefer_huge_pages_if_large(y);
 
   visit_compute_type(x, [&](auto zero) {
     using T = decltype(zero);
     Separable<T> op{};
-    op.x = by_lines ? lines_in_planes(source, shape.width) : pooled_images(kName, source, channels_last);
-    op.y = by_lines ? lines_in_planes(y, out_width) : pooled_images(kName, y, channels_last);
+    op.x = by_lines ? lines_in_planes(kName, source, shape.width) : pooled_images(kName, source, channels_last);
+    op.y = by_lines ? lines_in_planes(kName, y, out_width) : pooled_images(kName, y, channels_last);
     run<T>(op, rows ? &*rows : nullptr, columns ? &*columns : nullptr, outer ? &*outer : nullptr, mirrored);
   });
   return y;

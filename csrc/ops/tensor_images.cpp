@@ -22,8 +22,6 @@ std::optional<std::vector<int64_t>> dense_strides(const Tensor& x) {
   return strides;
 }
 
-constexpr size_t kLargeOutput = size_t{32} << 20;  // glibc maps anything larger anew on every call
-
 Tensor new_dense(const Tensor& x, int64_t slabs) {
   std::vector<int64_t> sizes(x.dim()), strides;
   for (int64_t i = 0; i < x.dim(); ++i) sizes[i] = x.size(i);
@@ -38,8 +36,7 @@ Tensor new_dense(const Tensor& x, int64_t slabs) {
     strides.insert(strides.begin(), std::max<int64_t>(x.numel(), 1));
   }
   Tensor y = new_strided(x, sizes, strides);
-  const size_t bytes = y.numel() * y.element_size();
-  if (x.is_cpu() && bytes >= kLargeOutput) prefer_huge_pages(y.mutable_data_ptr(), bytes);
+  prefer_huge_pages_if_large(y);
   return y;
 }
 
@@ -98,6 +95,11 @@ std::optional<Images> images_of(const Tensor& x, const Shape& shape, int64_t dim
 
 Tensor readable(const Tensor& x, const Shape& shape, int64_t dims) {
   return images_of(x, shape, dims) ? x : as_contiguous(x);
+}
+
+bool is_large(const Tensor& y) { return size_t(y.numel()) * y.element_size() >= size_t{32} << 20; }
+void prefer_huge_pages_if_large(const Tensor& y) {
+  if (y.is_cpu() && is_large(y)) prefer_huge_pages(y.mutable_data_ptr(), y.numel() * y.element_size());
 }
 
 Tensor empty_dense_like(const Tensor& x) { return new_dense(x, -1); }

@@ -37,6 +37,10 @@ Tensor readable(const Tensor& x, const Shape& shape, int64_t dims);
 // x itself where it is contiguous already: asking the dispatcher for that costs as much as filtering a small image.
 inline Tensor as_contiguous(const Tensor& x) { return x.is_contiguous() ? x : torch::stable::contiguous(x); }
 
+// Larger than the caches, and mapped anew by glibc on every call: written past the caches, and to large pages.
+bool is_large(const Tensor& y);
+void prefer_huge_pages_if_large(const Tensor& y);
+
 // A new tensor of x's dtype: x's strides where x is dense, else contiguous; with `slabs` a leading axis of that many
 // such tensors.
 Tensor empty_dense_like(const Tensor& x);

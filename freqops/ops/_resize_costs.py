@@ -1,8 +1,8 @@
 """What the two ways of resizing (or filtering) planes cost on a CPU: matrices, or transforms.
 
-The constants are nanoseconds of one core, fitted to measurements at 7 to 224 samples (AVX-512, Zen
-4, benchmarks/README.md says how to repeat them); only their ratios matter. Between 40 and 60
-samples the two are close, so a machine of other ratios loses little.
+The constants are nanoseconds of one core, fitted to measurements at 14 to 224 samples (AVX-512, Zen
+4; benchmarks/resize_costs.py repeats them and says where the choice is wrong); only their ratios
+matter. Around the crossover the two are close, so a machine of other ratios loses little.
 """
 
 from __future__ import annotations

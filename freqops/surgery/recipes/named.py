@@ -71,7 +71,12 @@ class _Sampled(Recipe):
 
     _shares_blurs = False
 
-    def _pool(self, site: Site) -> Planned | str:
+    def _max_pool(self, site: Site) -> Planned | str:
+        if site.has_own_forward:
+            return self._stride_one(site)
+        return self._instead(site, self._at_stride_one(site, self._sampler(site)))
+
+    def _avg_pool(self, site: Site) -> Planned | str:
         if site.window is not None and site.window.ceil_mode and not site.has_own_forward:
             return self._instead(site, self._at_stride_one(site, self._sampler(site)))
         return self._stride_one(site)
@@ -82,7 +87,6 @@ class _Sampled(Recipe):
             return self._instead(site, step)
         return self._ratio(site, step)
 
-    _max_pool = _avg_pool = _pool
     _adaptive_avg_pool = _adaptive_max_pool = _interpolate = _adaptive
 
 

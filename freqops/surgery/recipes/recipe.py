@@ -262,6 +262,8 @@ def is_pointwise(site: Site) -> bool:
 
 def in_words(step: nn.Module) -> str:
     """A step as one line."""
+    if isinstance(step, StrideOne) and step.maximum is not None:
+        return f"stride 1, {in_words(step.sampler)} behind it"
     if isinstance(step, StrideOne):
         return f"{step.extra_repr()}, then {in_words(step.sampler)}"
     words = step.extra_repr().replace(", padding_mode='reflect'", "")
