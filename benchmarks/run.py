@@ -55,6 +55,7 @@ SUITES = {
     ),
     "pooling": Suite(("bench_blur_pool.py", "bench_max_blur_pool.py"), 1.0, narrow=False),
     "spectral": Suite(("bench_spectral_pool.py",), 1.0, narrow=False),
+    "convolution": Suite(("bench_fft_conv.py", "bench_band_limited_conv.py"), 1.0, narrow=False),
 }
 PARTS = (*SUITES, "models", "memory")
 

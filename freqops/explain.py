@@ -97,7 +97,9 @@ def _call(name: str, args: tuple[Any, ...]) -> _Call:
         return _Call(name, args[0], args[1], int(args[-1]), CACHE.holds(args[1]))
     if name == "mix_amplitude_phase":
         return _Call(name, args[0], over_channels=args[-1])
-    if name in (*_cuda.POOLING, *_RESIZES, *_SPECTRAL, *_CONVOLUTIONS, "fft_filter_padded"):
+    if name == "fft_filter_padded":
+        return _Call(name, args[0], dims=len(args[3]), arguments=args)
+    if name in (*_cuda.POOLING, *_RESIZES, *_SPECTRAL, *_CONVOLUTIONS):
         return _Call(name, args[0], arguments=args)
     return _Call(name, args[0], dims=args[-1])
 
@@ -327,6 +329,10 @@ def _on_cuda(call: _Call, device: torch.device) -> tuple[str, list[str]]:
     form = ""
     if call.name in _BANK:
         form = kernels.form(x, call.dims, device)
+        taken = form != "none"
+    elif call.name == "fft_filter_padded":
+        grid, size = call.arguments[3:]
+        form = kernels.padded_form(x, x.shape[-len(grid) :], grid, size, device)
         taken = form != "none"
     elif call.name == "mix_amplitude_phase":
         taken = kernels.mixes(x, call.over_channels, device)

@@ -143,41 +143,61 @@ Tensor fft_filter_out(const Tensor& x, const Tensor& response, const std::option
   return y;
 }
 
+// Sizes of the transformed axes as height and width; a line has height 1.
+Shape plane_of(const char* op, const char* what, const std::vector<int64_t>& sizes, const Shape& like) {
+  Shape shape = like;
+  shape.height = sizes.size() == 2 ? sizes[0] : 1;
+  shape.width = sizes.back();
+  check_pooled_plane(op, what, shape.height, shape.width);
+  return shape;
+}
+
+// The planes, or lines, of a tensor that is contiguous or channels_last.
+Images padded_images(const char* op, const Tensor& x, const Shape& shape, int64_t dims, bool channels_last) {
+  return dims == 2 ? pooled_images(op, x, channels_last) : *images_of(x, shape, 1);
+}
+
+Tensor new_like(const Tensor& x, const Shape& shape, int64_t dims, bool channels_last) {
+  if (x.dim() == 1) return new_strided(x, {shape.width}, {1});
+  return new_planes(x, dims == 2 ? shape.height : x.size(x.dim() - 2), shape.width, channels_last);
+}
+
 // x followed by zeros up to `grid`, filtered there, and the first `size` of the result: a linear correlation by transforms.
 Tensor fft_filter_padded(const Tensor& x, const Tensor& response, const std::optional<Tensor>& imag,
                          std::vector<int64_t> grid, std::vector<int64_t> size) {
   const char* op = "fft_filter_padded";
-  const Shape shape = checked_shape(op, "x", x, 2);
-  STD_TORCH_CHECK(grid.size() == 2 && size.size() == 2, op, ": grid and size must hold 2 numbers");
-  check_pooled_plane(op, "the grid", grid[0], grid[1]);
-  check_pooled_plane(op, "the output", size[0], size[1]);
-  STD_TORCH_CHECK(std::max(shape.height, size[0]) <= grid[0] && std::max(shape.width, size[1]) <= grid[1], op,
-                  ": grid must hold x and the output, got ", grid[0], " x ", grid[1]);
-  Shape on_grid = shape;
-  on_grid.height = grid[0];
-  on_grid.width = grid[1];
-  const Responses responses = checked_responses(op, x, on_grid, response, imag, 2, false);
-  const bool channels_last = is_channels_last(x);
-  const Tensor y = new_planes(x, size[0], size[1], channels_last);
+  const int64_t dims = static_cast<int64_t>(grid.size());
+  STD_TORCH_CHECK((dims == 1 || dims == 2) && grid.size() == size.size(), op,
+                  ": grid and size must both hold 1 or 2 numbers");
+  const Shape shape = checked_shape(op, "x", x, dims);
+  const Shape on_grid = plane_of(op, "the grid", grid, shape), cut = plane_of(op, "the output", size, shape);
+  STD_TORCH_CHECK(
+      std::max(shape.height, cut.height) <= on_grid.height && std::max(shape.width, cut.width) <= on_grid.width, op,
+      ": grid must hold x and the output, got ", on_grid.height, " x ", on_grid.width);
+  const Responses responses = checked_responses(op, x, on_grid, response, imag, dims, false);
+  const bool channels_last = dims == 2 && is_channels_last(x);
+  const Tensor y = new_like(x, cut, dims, channels_last);
   if (y.numel() == 0) return y;
   const Tensor source = in_layout(x, channels_last);
   visit_compute_type(x, [&](auto zero) {
     using T = decltype(zero);
     const cpu::Kernels<T>& kernels = cpu::kernels<T>();
     FilterBank<T> bank{};
-    bank.x = pooled_images(op, source, channels_last);
-    bank.y = pooled_images(op, y, channels_last);
+    bank.x = padded_images(op, source, shape, dims, channels_last);
+    bank.y = padded_images(op, y, cut, dims, channels_last);
     const int64_t planes = responses.channels == 1 ? bank.x.planes() : bank.x.batch;
-    FilterForm form = choose_filter_form(grid[0], grid[1], planes, kernels.lanes);
-    // A line that is cut into a plane would be padded in its middle.
-    if (form.line) form = {static_cast<int>(grid[0]), static_cast<int>(grid[1]), false, false};
+    FilterForm form = choose_filter_form(on_grid.height, on_grid.width, planes, kernels.lanes);
+    // A plane of one column is no run of memory on both sides.
+    if (form.line && dims == 2) {
+      form = {static_cast<int>(on_grid.height), static_cast<int>(on_grid.width), false, false};
+    }
     const T* im = responses.im ? static_cast<const T*>(responses.im->const_data_ptr()) : nullptr;
-    const auto tables = cached_tables<T>(
-        cached_filter_plan<T>(form, kernels.lanes),
-        {static_cast<const T*>(responses.re.const_data_ptr()), im, 1, responses.channels, grid[0], grid[1]});
+    const auto tables = cached_tables<T>(cached_filter_plan<T>(form, kernels.lanes),
+                                         {static_cast<const T*>(responses.re.const_data_ptr()), im, 1,
+                                          responses.channels, on_grid.height, on_grid.width});
     tables->attach(bank);
     const int64_t items = kernels.filter_bank_items(bank);
-    const int64_t elements = bank.x.planes() * grid[0] * grid[1] / items;
+    const int64_t elements = bank.x.planes() * on_grid.height * on_grid.width / items;
     run_parallel(items, grain_of(elements), kernels.filter_bank_scratch(bank),
                  [&](int64_t begin, int64_t end, void* scratch) { kernels.filter_bank(bank, begin, end, scratch); });
   });

@@ -17,11 +17,23 @@ from collections.abc import Hashable, Sequence
 import torch
 from torch import Tensor, nn
 
-from freqops.ops._convolution_rules import Geometry, bands, grids, work_dtype
+from freqops.ops import _cuda
+from freqops.ops._convolution_rules import (
+    Geometry,
+    bands,
+    exact_grid,
+    fits_transform,
+    grids,
+    work_dtype,
+)
 from freqops.ops._kernel_spectra import KERNEL_SPECTRA
+from freqops.ops.fft_filter_padded import on_grid
 
-# Planes are taken in portions whose spectra stay in the cache of a processor's cores.
-_PORTION = 1 << 19  # bytes of spectrum per thread
+# Images of many channels are taken in portions, so that what is held does not grow with a batch:
+# all whose spectra occupy so much, and not so few that reading the kernel's matrices would be most
+# of the work.
+_MIXED_PORTION = 1 << 26  # bytes of spectrum; on a GPU 16 times that, which has more to keep busy
+_FEWEST_IMAGES = 16
 
 
 class _Axes:
@@ -57,22 +69,27 @@ class _Axes:
 
     def forward(self, t: Tensor, starts: Sequence[int], steps: Sequence[int]) -> Tensor:
         """The bins kept of t, whose samples lie at start + step i on the grid."""
+        spectrum = self.with_all_rows(t, starts, steps)
+        return spectrum if len(self.grid) == 1 else self.cut(spectrum)
+
+    def with_all_rows(self, t: Tensor, starts: Sequence[int], steps: Sequence[int]) -> Tensor:
+        """As ``forward``, but of the columns kept all rows."""
         t = self._spread(t, -1, starts[-1], steps[-1])
         spectrum: Tensor = torch.fft.rfft(t, n=self.grid[-1])[..., : self.band[-1] + 1]
-        for axis in range(-2, -len(self.grid) - 1, -1):
-            spectrum = self._spread(spectrum, axis, starts[axis], steps[axis])
-            spectrum = torch.fft.fft(spectrum, n=self.grid[axis], dim=axis)
-            spectrum = self.cut(spectrum, axis)
-        return spectrum
+        if len(self.grid) == 1:
+            return spectrum
+        spectrum = self._spread(spectrum, -2, starts[-2], steps[-2])
+        # Transposed as it is copied to be padded, which torch.fft would do behind that.
+        whole: Tensor = torch.fft.fft(spectrum.mT, n=self.grid[-2])
+        return whole.mT
 
     def inverse(
         self, spectrum: Tensor, starts: Sequence[int], steps: Sequence[int], size: Sequence[int]
     ) -> Tensor:
         """The samples at start + step i on the grid, i counting up to the size."""
-        for axis in range(-len(self.grid), -1):
-            spectrum = self._uncut(spectrum, axis)
-            spectrum = torch.fft.ifft(spectrum, dim=axis)
-            spectrum = self._picked(spectrum, axis, starts[axis], steps[axis], size[axis])
+        if len(self.grid) == 2:
+            spectrum = torch.fft.ifft(self._uncut(spectrum, -2), dim=-2)
+            spectrum = self._picked(spectrum, -2, starts[-2], steps[-2], size[-2])
         # The products of spectra of real planes have no imaginary part at DC and Nyquist but
         # rounding, which is all that cuFFT might do something else with.
         samples = torch.fft.irfft(spectrum, n=self.grid[-1])
@@ -80,8 +97,7 @@ class _Axes:
 
     def whole(self, spectrum: Tensor) -> Tensor:
         """The bins kept, with zeros in the place of all others of the half spectrum."""
-        for axis in range(-len(self.grid), -1):
-            spectrum = self._uncut(spectrum, axis)
+        spectrum = self._uncut(spectrum, -2) if len(self.grid) == 2 else spectrum
         missing = self.grid[-1] // 2 - self.band[-1]
         return nn.functional.pad(spectrum, (0, missing))
 
@@ -104,35 +120,75 @@ class _Axes:
         places = torch.arange(start, start + step * count, step, device=t.device)
         return places[:count] % self.grid[axis]
 
-    def cut(self, spectrum: Tensor, axis: int) -> Tensor:
-        """Of all rows along an axis those that are kept."""
-        kept, band = self._rows(axis), self.band[axis]
-        if kept == self.grid[axis]:
+    def cut(self, spectrum: Tensor, dim: int = -2) -> Tensor:
+        """Of all rows, which lie along an axis of the tensor, those that are kept."""
+        rows, band = self.grid[0], self.band[0]
+        if self.shape[0] == rows:
             return spectrum
-        low = spectrum.narrow(axis, 0, band + 1)
-        if not band:
-            return low
-        return torch.cat([low, spectrum.narrow(axis, self.grid[axis] - band, band)], axis)
+        low = spectrum.narrow(dim, 0, band + 1)
+        return torch.cat([low, spectrum.narrow(dim, rows - band, band)], dim) if band else low
 
-    def _uncut(self, spectrum: Tensor, axis: int) -> Tensor:
-        kept, band = self._rows(axis), self.band[axis]
-        if kept == self.grid[axis]:
+    def _uncut(self, spectrum: Tensor, dim: int) -> Tensor:
+        """Undoes :meth:`cut`, with zeros; the result's last axis is the rows'."""
+        rows, band = self.grid[0], self.band[0]
+        if self.shape[0] == rows:
             return spectrum
-        shape = list(spectrum.shape)
-        shape[axis] = self.grid[axis]
-        whole = spectrum.new_zeros(shape)
-        whole.narrow(axis, 0, band + 1).copy_(spectrum.narrow(axis, 0, band + 1))
+        spectrum = spectrum.movedim(dim, -1)
+        whole = spectrum.new_zeros([*spectrum.shape[:-1], rows])
+        whole[..., : band + 1] = spectrum[..., : band + 1]
         if band:
-            end = whole.narrow(axis, self.grid[axis] - band, band)
-            end.copy_(spectrum.narrow(axis, band + 1, band))
-        return whole
+            whole[..., -band:] = spectrum[..., -band:]
+        return whole.movedim(-1, dim)
 
 
 def _axes(
-    sizes: Sequence[int], kernel: Sequence[int], outputs: Sequence[int], geometry: Geometry
+    sizes: Sequence[int],
+    kernel: Sequence[int],
+    outputs: Sequence[int],
+    geometry: Geometry,
+    filtered: Tensor | None = None,
 ) -> _Axes:
-    grid = grids(sizes, kernel, outputs, geometry)
+    """On the grid of ``grids``; of ``filter_grid`` for planes that are filtered by themselves."""
+    if filtered is None:
+        grid = grids(sizes, kernel, outputs, geometry)
+    else:
+        grid = filter_grid(filtered, sizes, kernel, outputs, geometry, filtered.device)
+    if not fits_transform(grid):
+        raise RuntimeError(f"grid must have at most 2**26 samples, got {list(grid)}")
     return _Axes(geometry, grid, bands(grid, geometry))
+
+
+def filter_grid(
+    planes: Tensor,
+    sizes: Sequence[int],
+    kernel: Sequence[int],
+    outputs: Sequence[int],
+    geometry: Geometry,
+    device: torch.device,
+) -> tuple[int, ...]:
+    """The grid on which planes are filtered one by one: on CUDA one that a kernel is made for.
+
+    Where frequencies are cut the grid decides which ones there are, so there it depends on the
+    sizes alone, as it does where it is given.
+
+    Args:
+        planes: what is filtered, x or y; their dtype counts.
+        sizes: of x.
+        kernel: sizes of the weight.
+        outputs: sizes of y.
+        geometry: of the convolution.
+        device: where the planes lie, or would.
+    """
+    kernels = _cuda.kernels_on(device)
+    chosen = not geometry.grid and not geometry.cuts and len(sizes) == 2
+    if kernels is not None and chosen and set(geometry.stride) == {1}:
+        lattice = (geometry.stride, geometry.padding, geometry.dilation)
+        spans = zip(sizes, kernel, outputs, *lattice, strict=True)
+        least = [exact_grid(*span) for span in spans]
+        listed = kernels.padded_grid(planes, sizes, least, outputs, device)
+        if listed:
+            return listed
+    return grids(sizes, kernel, outputs, geometry)
 
 
 # --- the ops ------------------------------------------------------------------------------------
@@ -140,27 +196,30 @@ def _axes(
 
 def fft_conv(x: Tensor, weight: Tensor, size: Sequence[int], geometry: Geometry) -> Tensor:
     """dL/dy: x [N, Cin, ...] and weight [Cout, Cin / groups, ...] to [N, Cout, *size]."""
-    axes = _axes(x.shape[2:], weight.shape[2:], size, geometry)
     dtype = work_dtype(x, weight)
-    x, weight = x.to(dtype), weight.to(dtype)
+    x = x.to(dtype)
     outputs, share = weight.shape[:2]
+    filtered = x if share == 1 else None
+    axes = _axes(x.shape[2:], weight.shape[2:], size, geometry, filtered)
     y = x.new_empty([x.shape[0], outputs, *size])
     if y.numel() == 0:
         return y
     if share == 1:
         return _depthwise(_repeated(x, outputs), weight, axes, size)
-    kernel = _kernel_factors(weight, axes)
-    products = torch.bmm(_as_factors(axes.forward(x, *axes.of_x), geometry.groups), kernel)
-    spectrum = _as_spectra(products, [x.shape[0], outputs], axes)
-    return y.copy_(axes.inverse(spectrum, *axes.of_y, size))
+    kernel = _kernel_factors(weight, axes, dtype)
+    for part in _images(x, outputs, axes):
+        products = torch.bmm(_factors(x[part], *axes.of_x, axes), kernel)
+        y[part] = axes.inverse(_spectra(products, axes), *axes.of_y, size).flatten(1, 2)
+    return y
 
 
 def fft_conv_adjoint(y: Tensor, weight: Tensor, size: Sequence[int], geometry: Geometry) -> Tensor:
     """dL/dx: y [N, Cout, ...] and weight [Cout, Cin / groups, ...] to [N, Cin, *size]."""
-    axes = _axes(size, weight.shape[2:], y.shape[2:], geometry)
     dtype = work_dtype(y, weight)
-    y, weight = y.to(dtype), weight.to(dtype)
+    y = y.to(dtype)
     outputs, share = weight.shape[:2]
+    filtered = y if share == 1 else None
+    axes = _axes(size, weight.shape[2:], y.shape[2:], geometry, filtered)
     x = y.new_empty([y.shape[0], share * geometry.groups, *size])
     if x.numel() == 0:
         return x
@@ -170,10 +229,11 @@ def fft_conv_adjoint(y: Tensor, weight: Tensor, size: Sequence[int], geometry: G
         own = _depthwise_adjoint(y, weight, axes, size)
         several = outputs // geometry.groups
         return own if several == 1 else own.reshape(y.shape[0], -1, several, *size).sum(2)
-    kernel = _kernel_factors(weight, axes).mH
-    products = torch.bmm(_as_factors(axes.forward(y, *axes.of_y), geometry.groups), kernel)
-    spectrum = _as_spectra(products, x.shape[:2], axes)
-    return x.copy_(axes.inverse(spectrum, *axes.of_x, size))
+    kernel = _kernel_factors(weight, axes, dtype).mH
+    for part in _images(y, x.shape[1], axes):
+        products = torch.bmm(_factors(y[part], *axes.of_y, axes), kernel)
+        x[part] = axes.inverse(_spectra(products, axes), *axes.of_x, size).flatten(1, 2)
+    return x
 
 
 def fft_conv_correlation(x: Tensor, y: Tensor, size: Sequence[int], geometry: Geometry) -> Tensor:
@@ -188,40 +248,60 @@ def fft_conv_correlation(x: Tensor, y: Tensor, size: Sequence[int], geometry: Ge
     if share == 1:
         x = _repeated(x, outputs)
         return weight.copy_(_depthwise_correlation(x, y, axes, size).unsqueeze(1))
-    left = _as_factors(axes.forward(y, *axes.of_y), geometry.groups)
-    right = _as_factors(axes.forward(x, *axes.of_x), geometry.groups)
-    products = torch.bmm(left.mH, right)  # [groups F, Cout / groups, Cin / groups]
-    products = products.reshape(geometry.groups, axes.bins, *products.shape[1:])
-    spectrum = products.permute(0, 2, 3, 1).reshape(outputs, share, *axes.shape)
-    return weight.copy_(axes.inverse(spectrum, *axes.of_weight, size))
+    factors = (
+        (_factors(y[part], *axes.of_y, axes).mH, _factors(x[part], *axes.of_x, axes))
+        for part in _images(x, outputs, axes)
+    )
+    products = torch.bmm(*next(factors))  # [groups F, Cout / groups, Cin / groups]
+    for of_y, of_x in factors:
+        products.baddbmm_(of_y, of_x)
+    planes = axes.inverse(_spectra(products.mT, axes), *axes.of_weight, size).flatten(1, 2)
+    return weight.copy_(planes.transpose(0, 1))
 
 
 # --- channels with one another: a product of matrices per frequency -------------------------------
 
 
-def _as_factors(spectrum: Tensor, groups: int) -> Tensor:
-    """[N, C, bins...] as matrices per group and frequency, [groups F, N, C / groups]."""
-    factors = spectrum.reshape(spectrum.shape[0], groups, spectrum.shape[1] // groups, -1)
-    return factors.permute(1, 3, 0, 2).contiguous().flatten(0, 1)
+def _images(t: Tensor, others: int, axes: _Axes) -> list[slice]:
+    """Those that are transformed together, given how many channels they are mixed to."""
+    own = max(t.shape[1], others) * axes.bins * 2 * t.element_size()
+    most = _MIXED_PORTION if t.device.type == "cpu" else 16 * _MIXED_PORTION
+    several = max(_FEWEST_IMAGES, most // own)
+    return [slice(n, n + several) for n in range(0, t.shape[0], several)]
 
 
-def _as_spectra(products: Tensor, leading: Sequence[int], axes: _Axes) -> Tensor:
-    """Undoes :func:`_as_factors`."""
-    factors = products.reshape(axes.geometry.groups, axes.bins, *products.shape[1:])
-    return factors.permute(2, 0, 3, 1).reshape(*leading, *axes.shape)
+def _factors(t: Tensor, starts: Sequence[int], steps: Sequence[int], axes: _Axes) -> Tensor:
+    """Spectra of t [N, C, ...] as matrices per group and frequency, [groups F, N, C / groups].
+
+    Frequencies are counted column by column: what is cut and what is moved are copied once.
+    """
+    spectrum = axes.with_all_rows(t, starts, steps)
+    groups = axes.geometry.groups
+    channels = spectrum.reshape(len(t), groups, t.shape[1] // groups, *spectrum.shape[2:])
+    if len(axes.grid) == 1:
+        return channels.permute(1, 3, 0, 2).contiguous().flatten(0, 1)
+    return axes.cut(channels.permute(1, 4, 3, 0, 2), 2).contiguous().flatten(0, 2)
 
 
-def _kernel_factors(weight: Tensor, axes: _Axes) -> Tensor:
+def _spectra(products: Tensor, axes: _Axes) -> Tensor:
+    """Products [groups F, N, C / groups] as spectra [N, groups, C / groups, bins...].
+
+    A view: ``inverse`` copies it to where it is transformed.
+    """
+    bins = axes.shape[::-1]
+    products = products.reshape(axes.geometry.groups, *bins, *products.shape[1:])
+    order = (2, 0, 3, 1) if len(bins) == 1 else (3, 0, 4, 2, 1)
+    return products.permute(order)
+
+
+def _kernel_factors(weight: Tensor, axes: _Axes, dtype: torch.dtype) -> Tensor:
     """conj(W) as matrices, [groups F, Cin / groups, Cout / groups]."""
 
     def build() -> Tensor:
-        groups, (outputs, share) = axes.geometry.groups, weight.shape[:2]
-        spectrum = axes.forward(weight, *axes.of_weight)
-        spectrum = spectrum.reshape(groups, outputs // groups, share, axes.bins)
-        factors = spectrum.permute(0, 3, 2, 1).conj().resolve_conj()
-        return factors.contiguous().flatten(0, 1)
+        planes = weight.to(dtype).transpose(0, 1)  # inputs in the place of images
+        return _factors(planes, *axes.of_weight, axes).conj().resolve_conj()
 
-    return KERNEL_SPECTRA.get(weight, ("factors", *axes.key), build)
+    return KERNEL_SPECTRA.get(weight, ("factors", dtype, *axes.key), build)
 
 
 # --- channels by themselves: a product per frequency ----------------------------------------------
@@ -237,19 +317,24 @@ def _depthwise(x: Tensor, weight: Tensor, axes: _Axes, size: Sequence[int]) -> T
     """y[n, c, t] = sum_k weight[c, k] x[n, c, stride t + dilation k - padding]."""
     stride = axes.geometry.stride
     every = [step * (count - 1) + 1 for step, count in zip(stride, size, strict=True)]
-    y = _filtered(x, _response(weight, axes, adjoint=False), axes, every)
+    y = _filtered(x, _response(weight, axes, x.dtype, adjoint=False), axes, every)
     return y[_every(stride)]
 
 
 def _depthwise_adjoint(y: Tensor, weight: Tensor, axes: _Axes, size: Sequence[int]) -> Tensor:
     """x[n, c, s] = sum_k weight[c, k] y[n, c, t], over the t that met x[n, c, s]."""
-    stride = axes.geometry.stride
-    if any(step > 1 for step in stride):
-        spans = zip(stride, y.shape[2:], strict=True)
-        spread = y.new_zeros([*y.shape[:2], *(step * (count - 1) + 1 for step, count in spans)])
-        spread[_every(stride)] = y
-        y = spread
-    return _filtered(y, _response(weight, axes, adjoint=True), axes, size)
+    y = _on_every_sample(y, axes.geometry.stride)
+    return _filtered(y, _response(weight, axes, y.dtype, adjoint=True), axes, size)
+
+
+def _on_every_sample(y: Tensor, stride: Sequence[int]) -> Tensor:
+    """With zeros between, as many as a stride leaves out."""
+    if all(step == 1 for step in stride):
+        return y
+    spans = zip(stride, y.shape[2:], strict=True)
+    spread = y.new_zeros([*y.shape[:2], *(step * (count - 1) + 1 for step, count in spans)])
+    spread[_every(stride)] = y
+    return spread
 
 
 def _every(stride: Sequence[int]) -> tuple[slice, ...]:
@@ -257,67 +342,39 @@ def _every(stride: Sequence[int]) -> tuple[slice, ...]:
 
 
 def _filtered(x: Tensor, response: Tensor, axes: _Axes, size: Sequence[int]) -> Tensor:
-    """By the fused kernel where there is one, which lines have none of."""
-    if len(axes.grid) == 2:
-        padded = torch.ops.freqops.fft_filter_padded
-        grid, size = list(axes.grid), list(size)
-        filtered: Tensor = padded(x, response[0], response[1], grid, size)
-        return filtered
-    kernel = torch.complex(response[0], response[1])[..., : axes.band[-1] + 1]
-    out = x.new_empty([*x.shape[:-1], *size])
-    for part in _portions(x, axes):
-        spectrum = axes.forward(x[part], *axes.of_x).mul_(kernel[part[1]])
-        out[part] = axes.inverse(spectrum, *axes.of_x, size)
-    return out
+    """By the fused kernel, each plane or line at a time."""
+    op = torch.ops.freqops.fft_filter_padded
+    filtered: Tensor = op(x, response[0], response[1], list(axes.grid), list(size))
+    return filtered
 
 
 def _cross_spectrum(x: Tensor, y: Tensor, axes: _Axes) -> Tensor:
     """The bins kept of sum_n conj(Y) X: [C, bins...], by the op that makes responses' gradients."""
-    spread = y.new_zeros([*y.shape[:2], *axes.grid])
-    steps = zip(axes.geometry.stride, y.shape[2:], strict=True)
-    lattice = tuple(slice(0, step * (count - 1) + 1, step) for step, count in steps)
-    spread[(slice(None), slice(None), *lattice)] = y
-    behind = [0, axes.grid[1] - x.shape[-1], 0, axes.grid[0] - x.shape[-2]]
-    padded = nn.functional.pad(x, behind)
-    parts = torch.ops.freqops.spectral_correlation(spread, padded, x.shape[1], 2)
+    y = _on_every_sample(y, axes.geometry.stride)
+    kernels = _cuda.kernels_on(x.device)
+    if kernels is not None and kernels.correlates_on(x, axes.grid):
+        parts = kernels.spectral_correlation_padded(y, x, x.shape[1], axes.grid)
+    else:
+        padded = [on_grid(planes, axes.grid) for planes in (y, x)]
+        parts = torch.ops.freqops.spectral_correlation(*padded, x.shape[1], len(axes.grid))
     # Columns that stand for their mirror images as well are counted twice, and all are divided.
-    columns = torch.arange(axes.grid[1] // 2 + 1, device=x.device)
-    paired = (columns > 0) & (2 * columns < axes.grid[1])
+    columns = torch.arange(axes.grid[-1] // 2 + 1, device=x.device)
+    paired = (columns > 0) & (2 * columns < axes.grid[-1])
     gain = torch.where(paired, 0.5, 1.0).to(x.dtype) * math.prod(axes.grid)
-    spectrum = torch.complex(parts[0] * gain, parts[1] * gain)[..., : axes.band[1] + 1]
-    return axes.cut(spectrum, -2)
+    spectrum = torch.complex(parts[0] * gain, parts[1] * gain)[..., : axes.band[-1] + 1]
+    return spectrum if len(axes.grid) == 1 else axes.cut(spectrum)
 
 
-def _response(weight: Tensor, axes: _Axes, *, adjoint: bool) -> Tensor:
+def _response(weight: Tensor, axes: _Axes, dtype: torch.dtype, *, adjoint: bool) -> Tensor:
     """conj(W), or W, of weight [C, 1, ...]: real and imaginary part, [2, C, half grid]."""
 
     def build() -> Tensor:
-        spectrum = axes.whole(axes.forward(weight.squeeze(1), *axes.of_weight))
+        spectrum = axes.whole(axes.forward(weight.to(dtype).squeeze(1), *axes.of_weight))
         return torch.stack([spectrum.real, spectrum.imag if adjoint else -spectrum.imag])
 
-    return KERNEL_SPECTRA.get(weight, ("response", adjoint, *axes.key), build)
+    return KERNEL_SPECTRA.get(weight, ("response", dtype, adjoint, *axes.key), build)
 
 
 def _depthwise_correlation(x: Tensor, y: Tensor, axes: _Axes, size: Sequence[int]) -> Tensor:
     """[C, *size]: how x and y correlate at the places of the taps, summed over n."""
-    if len(axes.grid) == 2:
-        return axes.inverse(_cross_spectrum(x, y, axes), *axes.of_weight, size)
-    total = x.new_zeros([x.shape[1], *axes.shape], dtype=x.dtype.to_complex())
-    for part in _portions(x, axes):
-        spectrum = axes.forward(y[part], *axes.of_y).conj()
-        total[part[1]] += axes.forward(x[part], *axes.of_x).mul_(spectrum).sum(0)
-    return axes.inverse(total, *axes.of_weight, size)
-
-
-def _portions(t: Tensor, axes: _Axes) -> list[tuple[slice, slice]]:
-    """Images and channels that are transformed together."""
-    images, channels = t.shape[:2]
-    if t.device.type != "cpu":
-        return [(slice(None), slice(None))]
-    own = math.prod(axes.grid) * t.element_size()
-    most = max(1, _PORTION * torch.get_num_threads() // own)
-    if most >= channels:
-        several = most // channels
-        return [(slice(n, n + several), slice(None)) for n in range(0, images, several)]
-    parts = [slice(c, c + most) for c in range(0, channels, most)]
-    return [(slice(n, n + 1), part) for n in range(images) for part in parts]
+    return axes.inverse(_cross_spectrum(x, y, axes), *axes.of_weight, size)

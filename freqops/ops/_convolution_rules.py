@@ -1,4 +1,4 @@
-"""What the convolutions have in common: numbers per axis, grids, and which method is sooner."""
+"""What the convolutions have in common: numbers per axis, and the grids of their transforms."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ import torch
 from torch import Tensor, nn
 
 from freqops.ops._checks import LARGEST_PLANE, check_device, check_image
-from freqops.ops._layout import compute_dtype, is_channels_last
+from freqops.ops._layout import compute_dtype
 from freqops.ops._taps import counts_per_axis, remembered
 
 Padding: TypeAlias = "int | str | Sequence[int]"
@@ -102,6 +102,7 @@ def check_bias(op: str, x: Tensor, bias: object, outputs: int) -> None:
     if not isinstance(bias, Tensor) or not bias.is_floating_point():
         got = bias.dtype if isinstance(bias, Tensor) else type(bias).__name__
         raise TypeError(f"{op}: bias must be a floating-point Tensor or None, got {got}")
+    check_image(op, bias, 1, argument="bias")
     if bias.dim() != 1 or bias.shape[0] != outputs:
         raise ValueError(f"{op}: bias must have shape [{outputs}], got {list(bias.shape)}")
     check_device(op, x, bias, argument="bias")
@@ -120,6 +121,9 @@ def convolution_numbers(
     steps = counts_per_axis(op, "stride", stride, dims)
     spread = counts_per_axis(op, "dilation", dilation, dims)
     (blocks,) = counts_per_axis(op, "groups", (groups,), 1)
+    for name, numbers in (("stride", steps), ("dilation", spread)):
+        if max(numbers) > LARGEST_PLANE:
+            raise ValueError(f"{op}: {name} must be at most 2**26, got {max(numbers)}")
     if not isinstance(padding, str):
         return steps, counts_per_axis(op, "padding", padding, dims, least=0), spread, blocks
     if padding not in ("same", "valid"):
@@ -247,7 +251,8 @@ _FAST_SIZES = _fast_sizes()
 
 def fast_size(least: int) -> int:
     """The smallest even number, or 1, that is not below ``least`` and has no factor above 7."""
-    return _FAST_SIZES[bisect.bisect_left(_FAST_SIZES, least)]
+    place = bisect.bisect_left(_FAST_SIZES, least)
+    return _FAST_SIZES[place] if place < len(_FAST_SIZES) else least  # which no transform takes
 
 
 def exact_grid(
@@ -294,6 +299,11 @@ def grids(
     return geometry.grid
 
 
+def fits_transform(grid: Sequence[int]) -> bool:
+    """Whether a grid is not larger than the planes that the kernels take."""
+    return math.prod(grid) <= LARGEST_PLANE
+
+
 def bands(grid: Sequence[int], geometry: Geometry) -> tuple[int, ...]:
     """The highest index of a frequency kept along each axis; half the grid is all of them."""
     halves = [side // 2 for side in grid]
@@ -302,78 +312,6 @@ def bands(grid: Sequence[int], geometry: Geometry) -> tuple[int, ...]:
     # Of an area, each of two sides gets the square root; a hair more, so that 0.36 leaves 0.8.
     share = (1 - geometry.compression) ** (1 / len(grid)) + 1e-9
     return tuple(max(1, math.floor((half + 1) * share)) - 1 for half in halves)
-
-
-# --- the method ---------------------------------------------------------------------------------
-
-ALGORITHMS = (None, "direct", "fft")
-
-# Nanoseconds on two cores of a Zen 4 (float32, quiet; other machines scale all of them alike).
-# Torch's own convolution, per multiplication: where its kernels for depthwise, for dilated
-# depthwise or for many channels take a call, and where none of the depthwise ones does (float64; a
-# width of more than 13 samples from first to last tap, contiguous or dilated), which is some
-# twenty times slower.
-_DIRECT = {"depthwise": 0.0125, "dilated": 0.04, "dense": 0.0082, "neglected": 0.25}
-_LONGEST_REACH = 13
-# Through the spectrum, per sample of the grid: a plane there and back by the fused kernel, in
-# channels_last too; one of many channels by torch.fft, one way; a product of two channels there.
-_BY_FFT = {"depthwise": 0.75, "channels_last": 1.5, "lines": 4.0, "plane": 2.0, "product": 0.12}
-_MARGIN = 1.25  # the way that is known better is left only for a clear gain
-_SOME_IMAGES = 16  # where a traced batch may have any size
-# On CUDA, multiplications per sample of the grid: estimated from the traffic of both ways, with
-# torch's depthwise kernels as fast as they could be. Other convolutions are cuDNN's.
-_CUDA_DEPTHWISE = 60
-
-
-def method(
-    x: Tensor, weight: Tensor, outputs: Sequence[Any], geometry: Geometry, device: str
-) -> str:
-    """Which way an exact convolution takes: "direct", torch's own, or "fft".
-
-    Args:
-        x: the planes; their memory format counts.
-        weight: the kernel.
-        outputs: sizes of the result.
-        geometry: of the convolution.
-        device: type of the device they lie on.
-    """
-    work: float = math.prod(weight.shape[2:]) * _used(x, weight, outputs, geometry)
-    depthwise = weight.shape[1] == 1
-    if device != "cpu":
-        return "fft" if depthwise and work >= _CUDA_DEPTHWISE else "direct"
-    direct, by_fft = _depthwise_costs(x, weight, geometry) if depthwise else _costs(x, weight)
-    return "fft" if work * direct > _MARGIN * by_fft else "direct"
-
-
-def _used(x: Tensor, weight: Tensor, outputs: Sequence[Any], geometry: Geometry) -> float:
-    """Outputs per sample of the grid."""
-    sizes = x.shape[-len(outputs) :]
-    if torch.compiler.is_compiling():  # one graph for all sizes: as if they were large
-        return 1 / math.prod(geometry.stride)
-    area = math.prod(grids(sizes, weight.shape[2:], outputs, geometry))
-    return math.prod(outputs) / area if area <= LARGEST_PLANE else 0.0
-
-
-def _depthwise_costs(x: Tensor, weight: Tensor, geometry: Geometry) -> tuple[float, float]:
-    """Per multiplication, and per sample of the grid."""
-    last, dilated = is_channels_last(x), max(geometry.dilation) > 1
-    long = geometry.dilation[-1] * (weight.shape[-1] - 1) >= _LONGEST_REACH
-    neglected = x.dtype == torch.float64 or (long and (dilated or not last))
-    direct = _DIRECT["neglected" if neglected else "dilated" if dilated else "depthwise"]
-    if len(geometry.stride) == 1:
-        return direct, _BY_FFT["lines"]
-    return direct, _BY_FFT["channels_last" if last else "depthwise"]
-
-
-def _costs(x: Tensor, weight: Tensor) -> tuple[float, float]:
-    """Per pair of channels and image: a multiplication, and a sample of the grid."""
-    outputs, share = weight.shape[:2]
-    transforms = 1 / outputs + 1 / share
-    if torch.is_grad_enabled() and weight.requires_grad:  # its spectrum is another each time
-        planes = x.shape[: x.dim() - weight.dim() + 1]
-        traced = torch.compiler.is_compiling()
-        transforms += 1 / (_SOME_IMAGES if traced else max(1, math.prod(planes)))
-    return _DIRECT["dense"], _BY_FFT["product"] + _BY_FFT["plane"] * transforms
 
 
 def work_dtype(*tensors: Tensor) -> torch.dtype:

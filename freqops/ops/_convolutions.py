@@ -16,7 +16,14 @@ from torch import Tensor
 
 from freqops.ops import _convolution_composition, _cuda
 from freqops.ops._batching import leading
-from freqops.ops._convolution_rules import Geometry, bands, check_geometry, grids, work_dtype
+from freqops.ops._convolution_rules import (
+    Geometry,
+    bands,
+    check_geometry,
+    fits_transform,
+    grids,
+    work_dtype,
+)
 from freqops.ops._derivatives import Inputs, Needs, call, register_derivatives, total
 from freqops.ops._layout import in_format_of, is_channels_last, without_autocast
 from freqops.ops._pooling_rules import shape_of
@@ -26,6 +33,7 @@ _NUMBERS = (
     "SymInt[] size, SymInt[] stride, SymInt[] padding, SymInt[] dilation, SymInt groups, "
     "SymInt[] grid, SymInt[] band, float compression"
 )
+_COMPOSITION = "torch.fft composition"  # as explain calls it
 # What an op is named after, what it is given, and the places of these in (x, weight, y).
 _OPS = {
     "fft_conv": ("x", "weight"),
@@ -35,13 +43,30 @@ _OPS = {
 
 
 def convolved(
-    x: Tensor, weight: Tensor, bias: Tensor | None, size: Sequence[int], geometry: Geometry
+    name: str,
+    x: Tensor,
+    weight: Tensor,
+    bias: Tensor | None,
+    size: Sequence[int],
+    geometry: Geometry,
 ) -> Tensor:
-    """Planes [..., Cin, ...] convolved to [..., Cout, *size]; everything is checked before."""
+    """Planes [..., Cin, ...] convolved to [..., Cout, *size]; the arguments are checked before.
+
+    Raises:
+        ValueError: the transforms would be too large.
+    """
     dims = len(geometry.stride)
+    if not torch.compiler.is_compiling():  # traced sizes must not be tied to a bound
+        grid = grids(x.shape[-dims:], weight.shape[2:], size, geometry)
+        if not fits_transform(grid):
+            raise ValueError(
+                f"{name}: x with its padding must fit a grid of at most 2**26 samples, got "
+                f"{' x '.join(map(str, grid))}"
+            )
     planes = x.reshape(-1, *x.shape[-dims - 1 :]) if x.dim() != dims + 2 else x
     dtype = work_dtype(x)
-    weight = weight if weight.dtype == dtype else weight.to(dtype)
+    if weight.dtype == torch.float64:  # half types as they are: so their spectra can be kept
+        weight = weight.to(dtype)
     op = torch.ops.freqops.fft_conv.default
     y: Tensor = call(op, planes, weight, list(size), *_listed(geometry))
     if bias is not None:
@@ -120,24 +145,51 @@ def convolution_path(name: str, arguments: Inputs, device: torch.device) -> tupl
     made = _made(name, one, other, size, geometry)
     shapes = {of: list(shape_of(t)) for of, t in zip(_OPS[name], (one, other), strict=True)}
     x, weight, y = (shapes.get(of, made)[2:] for of in ("x", "weight", "y"))
-    grid = grids(x, weight, y, geometry)
+    share = shapes["weight"][1] if "weight" in shapes else made[1]
+    alone = share == 1  # each channel by itself: kernels of ours
+    if alone and name != "fft_conv_correlation":
+        grid = _convolution_composition.filter_grid(one, x, weight, y, geometry, device)
+    else:
+        grid = grids(x, weight, y, geometry)
     words = " x ".join(map(str, grid))
     why = [f"on a grid of {words} samples"]
     if geometry.cuts:
         kept = ", ".join(f"0 to {n}" for n in bands(grid, geometry))
         why.append(f"frequencies kept: {kept} of {', '.join(str(side // 2) for side in grid)}")
-    share = shapes["weight"][1] if "weight" in shapes else made[1]
-    if share > 1:
-        return "torch.fft composition", [*why, "a product of matrices of channels per frequency"]
-    if len(grid) == 2 and name != "fft_conv_correlation":
-        kernel = "fft_filter_padded kernel"
-        if device.type == "cuda":
-            kernels = _cuda.KERNELS
-            sides = (x, y) if name == "fft_conv" else (y, x)
-            form = kernels.padded_form(one, sides[0], grid, sides[1], device) if kernels else "none"
-            kernel = "torch.fft composition" if form == "none" else f"{kernel}, {form} form"
-        return kernel, [*why, "each channel filtered by itself, plane by plane"]
-    return "torch.fft composition", [*why, "a product per channel and frequency, in portions"]
+    if not alone:
+        return _COMPOSITION, [*why, "a product of matrices of channels per frequency"]
+    if name == "fft_conv_correlation":
+        kernel = _correlation_kernel(one, grid, device)
+        return kernel, [*why, "each channel's spectra multiplied and summed over the images"]
+    # What is filtered is x, or y with zeros where a stride leaves samples out.
+    lattice = [step * (n - 1) + 1 for step, n in zip(geometry.stride, y, strict=True)]
+    sides = (x, lattice) if name == "fft_conv" else (lattice, x)
+    kernel = _filter_kernel(one, sides, grid, device)
+    return kernel, [*why, "each channel filtered by itself"]
+
+
+def _filter_kernel(
+    planes: Tensor,
+    sides: tuple[Sequence[int], Sequence[int]],
+    grid: Sequence[int],
+    device: torch.device,
+) -> str:
+    """What computes fft_filter_padded for planes of the first sides, to the second."""
+    kernels, form = _cuda.kernels_on(device), "none"
+    if device.type == "cpu":
+        return "fft_filter_padded kernel"
+    if kernels is not None:
+        form = kernels.padded_form(planes, sides[0], grid, sides[1], device)
+    return _COMPOSITION if form == "none" else f"fft_filter_padded kernel, {form} form"
+
+
+def _correlation_kernel(planes: Tensor, grid: Sequence[int], device: torch.device) -> str:
+    """What computes spectral_correlation on the grid."""
+    kernels = _cuda.kernels_on(device)
+    if device.type == "cpu":
+        return "spectral_correlation kernel"
+    taken = kernels is not None and kernels.correlates_on(planes, grid, device)
+    return "spectral_correlation kernels, on padded planes" if taken else _COMPOSITION
 
 
 # --- derivatives --------------------------------------------------------------------------------

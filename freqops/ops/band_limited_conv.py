@@ -21,6 +21,7 @@ from freqops.ops._convolution_rules import (
     convolved_sizes,
     ends_per_axis,
     exact_grid,
+    fits_transform,
     in_words,
     with_padding,
 )
@@ -165,6 +166,8 @@ def band_for_energy(x: Tensor, share: float, fft_size: Sizes, *, dims: int = 2) 
     sizes = list(x.shape[-dims:])
     if any(side < size for side, size in zip(grid, sizes, strict=True)):
         raise ValueError(f"{op}: fft_size must be at least {sizes}, as x, got {fft_size}")
+    if not fits_transform(grid):
+        raise ValueError(f"{op}: fft_size must have at most 2**26 samples, got {fft_size}")
     if x.numel() == 0:
         return 0
     # Squares of float32 leave its range sooner than anybody's images do.
@@ -212,7 +215,7 @@ def _band_limited_conv(
                 f"{op}: fft_size must be at least {least} for x {list(x.shape)} and weight "
                 f"{list(weight.shape)}, got {cut[2]}"
             )
-    return convolved(x, weight, bias, size, geometry)
+    return convolved(op, x, weight, bias, size, geometry)
 
 
 @remembered
@@ -234,7 +237,10 @@ def _cut_numbers(
         raise ValueError(f"{op}: compression must be 0 where there is a band, got {compression}")
     if any(side > LARGEST_PLANE for side in grid):
         raise ValueError(f"{op}: fft_size must be at most 2**26, got {fft_size}")
-    return bands, share, grid
+    if not fits_transform(grid):
+        raise ValueError(f"{op}: fft_size must have at most 2**26 samples, got {fft_size}")
+    # Beyond any grid a band is all of it, and a number of 64 bits.
+    return tuple(min(one, LARGEST_PLANE) for one in bands), share, grid
 
 
 def _as_share(op: str, argument: str, value: object) -> float:

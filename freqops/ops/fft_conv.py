@@ -8,8 +8,9 @@ import torch
 from torch import Tensor, nn
 
 from freqops.ops import _notes
+from freqops.ops._convolution_costs import ALGORITHMS, method
+from freqops.ops._convolution_handover import hand_over, recognised
 from freqops.ops._convolution_rules import (
-    ALGORITHMS,
     Geometry,
     Padding,
     PaddingMode,
@@ -21,7 +22,6 @@ from freqops.ops._convolution_rules import (
     convolved_sizes,
     ends_per_axis,
     in_words,
-    method,
     with_padding,
 )
 from freqops.ops._convolutions import convolved
@@ -31,6 +31,8 @@ _REASONS = {
     "direct": "torch's own convolution is sooner for this kernel and these sizes",
     "fft": "through the spectrum, sooner for this kernel and these sizes",
 }
+
+_CONVOLUTIONS: dict[int, Any] = {1: nn.functional.conv1d, 2: nn.functional.conv2d}
 
 
 # --- functions ----------------------------------------------------------------------------------
@@ -53,6 +55,8 @@ def fft_conv2d(
     torch's own convolution is sooner (small kernels, long strides) it takes over;
     ``freqops.explain`` says which it will be. Neither is an approximation: the grid of the
     transforms is just long enough for what wraps around to land outside of the result.
+    Through the spectrum a NaN or an infinity takes all of its plane, and of that image every output
+    channel that sees the plane; so does a sum over a plane beyond the range of float32 (float64).
 
     Args:
         x: [..., Cin, H, W], float32, float64, float16 or bfloat16 (half types compute in float32
@@ -141,6 +145,9 @@ def convolved_exactly(
         ValueError: a shape, device, number or name does not fit.
         TypeError: an argument is of another type.
     """
+    kind, known = recognised(x, weight, bias, arguments, algorithm, dims)
+    if known is not None:
+        return in_format_of(x, _CONVOLUTIONS[dims](x, weight, bias, *known), dims)
     steps, padding, spread, groups = convolution_numbers(op, dims, *arguments)
     _check_algorithm(op, algorithm)
     check_operands(op, x, weight, bias, groups, dims)
@@ -152,8 +159,11 @@ def convolved_exactly(
     if chosen == "direct":
         reason = _REASONS[chosen] if algorithm is None else "asked for"
         _notes.note(op, "torch convolution", reason, x)
+        others = {one.dtype for one in (weight, bias) if one is not None}
+        if x.dim() == dims + 2 and others == {x.dtype}:
+            hand_over(kind, steps, padding, spread, groups)
         return _direct(x, weight, bias, padding, geometry, dims)
-    return convolved(x, weight, bias, size, geometry)
+    return convolved(op, x, weight, bias, size, geometry)
 
 
 def _direct(
@@ -171,10 +181,9 @@ def _direct(
         x, weight = x.to(dtype), weight.to(dtype)
         bias = None if bias is None else bias.to(dtype)
     planes = x.reshape(-1, *x.shape[-dims - 1 :]) if x.dim() != dims + 2 else x
-    convolution: Any = nn.functional.conv2d if dims == 2 else nn.functional.conv1d
     with without_autocast(x.device):
         numbers = (geometry.stride, padding, geometry.dilation, geometry.groups)
-        y: Tensor = convolution(planes, weight, bias, *numbers)
+        y: Tensor = _CONVOLUTIONS[dims](planes, weight, bias, *numbers)
     y = y if x.dim() == dims + 2 else y.reshape(*x.shape[: -dims - 1], *y.shape[1:])
     return in_format_of(x, y, dims).to(own)
 

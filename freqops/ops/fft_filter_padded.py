@@ -2,8 +2,9 @@
 
     y = irfft2(rfft2(x followed by zeros up to grid) * response)[..., :size[0], :size[1]]
 
-with a response [gh, gw//2+1], or one per channel, on the grid. It stays internal: a linear
-correlation with a kernel w is the response conj(rfft2(w on the grid)).
+with a response [gh, gw//2+1], or one per channel, on the grid; lines likewise, where the grid has
+one number. It stays internal: a linear correlation with a kernel w is the response
+conj(rfft2(w on the grid)).
 """
 
 from __future__ import annotations
@@ -25,8 +26,10 @@ def _fake(x: Tensor, response: Tensor, imag: Tensor | None, grid: Any, size: Any
     return like_pooled(x, size)
 
 
-def _on_grid(x: Tensor, grid: Any) -> Tensor:
-    behind = [0, grid[1] - x.shape[-1], 0, grid[0] - x.shape[-2]]
+def on_grid(x: Tensor, grid: Any) -> Tensor:
+    """x followed by zeros along each of its last axes."""
+    sides = zip(reversed(grid), reversed(x.shape[-len(grid) :]), strict=True)
+    behind = [number for side, size in sides for number in (0, side - size)]
     return nn.functional.pad(x, behind)
 
 
@@ -36,13 +39,13 @@ def _backward(inputs: Inputs, needs: Needs, gradient: Tensor | None) -> tuple[Te
     dx = d_real = d_imag = None
     if gradient is not None and needs[0]:
         conjugate = None if imag is None else -imag
-        sides = list(shape_of(x)[-2:])
+        sides = list(shape_of(x)[-len(grid) :])
         dx = torch.ops.freqops.fft_filter_padded(gradient, response, conjugate, grid, sides)
     if gradient is not None and (needs[1] or needs[2]):
         shape = shape_of(response)
-        channels = shape[0] if len(shape) > 2 else 0
-        pair = (_on_grid(x, grid), _on_grid(gradient, grid))
-        d_real, d_imag = torch.ops.freqops.spectral_correlation(*pair, channels, 2)
+        channels = shape[0] if len(shape) > len(grid) else 0
+        pair = (on_grid(x, grid), on_grid(gradient, grid))
+        d_real, d_imag = torch.ops.freqops.spectral_correlation(*pair, channels, len(grid))
     return dx, d_real if needs[1] else None, d_imag if needs[2] else None, None, None
 
 
@@ -82,7 +85,8 @@ def _vmap(
         return op(x, response, imag, grid, size), 0
     response = leading(response, in_dims[1], batch).to(compute_dtype(x.dtype))
     imag = None if imag is None else leading(imag, in_dims[2], batch)
-    per_channel = response.dim() > 3
-    planes, response = fold(x, 2, per_channel), fold(response, 2, per_channel).contiguous()
-    imag = None if imag is None else fold(imag, 2, per_channel).contiguous()
-    return unfold(op(planes, response, imag, grid, size), 2, per_channel, batch)
+    dims = len(grid)
+    per_channel = response.dim() > dims + 1
+    planes, response = fold(x, dims, per_channel), fold(response, dims, per_channel).contiguous()
+    imag = None if imag is None else fold(imag, dims, per_channel).contiguous()
+    return unfold(op(planes, response, imag, grid, size), dims, per_channel, batch)

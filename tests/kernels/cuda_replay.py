@@ -7,6 +7,7 @@ environment variable FREQOPS_REPLAY_LIBRARY names another build of it, for devel
 
 import ctypes
 import os
+import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 from functools import cache
@@ -15,6 +16,9 @@ from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor
+
+from freqops.ops import _cuda
+from freqops.ops._cuda import Kernels
 
 LIBRARY = Path(
     os.environ.get("FREQOPS_REPLAY_LIBRARY")
@@ -85,6 +89,24 @@ def last_launch() -> tuple[int, int]:
     threads, shared_bytes = ctypes.c_int(), ctypes.c_int()
     library().freqops_replay_last_launch(ctypes.byref(threads), ctypes.byref(shared_bytes))
     return threads.value, shared_bytes.value
+
+
+@contextmanager
+def dispatched(kernels: Kernels) -> Iterator[None]:
+    """Until the end of the block, torch.ops.freqops does on the CPU what it does on CUDA.
+
+    Args:
+        kernels: those of the replay, in the place of the CUDA library's.
+    """
+    overridden = torch.library.Library("freqops", "IMPL")
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", message="(?s).*other operators may also be overridden")
+        for name, implementation in _cuda.implementations(kernels).items():
+            overridden.impl(name, implementation, "CPU", allow_override=True)
+    try:
+        yield
+    finally:
+        overridden._destroy()
 
 
 def takes(form: str, height: int, width: int) -> bool:

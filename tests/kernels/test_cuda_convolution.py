@@ -213,6 +213,42 @@ def test_forms() -> None:
     assert not takes([0, 9], [12, 12], [9, 9])
 
 
+@pytest.mark.parametrize(
+    ("side", "least", "side_of_grid"),
+    [
+        (7, 7, 14), (7, 14, 14), (7, 15, None), (14, 17, 28), (28, 42, 42), (28, 43, None),
+        (56, 56, 64), (56, 64, 64), (56, 65, 72), (56, 72, 72), (56, 73, None), (55, 60, None),
+    ],
+)  # fmt: skip
+def test_smallest_grid_of_the_plane_form(side: int, least: int, side_of_grid: int | None) -> None:
+    choose = cuda_replay.ops().fft_filter_padded_grid
+    expected = [] if side_of_grid is None else [side_of_grid] * 2
+    assert choose([side, side], [least, least], [side, side]) == expected
+    assert choose([side, side], [side, least], [side, side]) == expected
+    assert choose([side, side], [least, least], [side, side - 1]) == []
+    assert choose([side, side + 1], [80, 80], [side, side + 1]) == []
+    assert choose([side], [least, least], [side, side]) == []
+    with cuda_replay.device(shared_bytes=1024):
+        assert choose([side, side], [least, least], [side, side]) == []
+    if expected:
+        form = cuda_replay.ops().fft_filter_padded_form([side, side], expected, [side, side])
+        assert form == "plane"
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float16, torch.bfloat16], ids=str)
+def test_unaligned_images_are_taken(dtype: torch.dtype) -> None:
+    for padding in (PADDINGS[0], PADDINGS[2], PADDINGS[6]):
+        real, imag = responses(padding.grid)
+        x = draw(3, *padding.image).to(dtype)
+        filters = cuda_replay.ops().fft_filter_padded_planes
+        expected = filters(x, real, imag, padding.grid, padding.size)
+        for offset in (1, 3):
+            memory = torch.empty(offset + x.numel(), dtype=dtype)
+            shifted = memory[offset:].view(x.shape).copy_(x)
+            y = filters(shifted, real, imag, padding.grid, padding.size)
+            assert torch.equal(y, expected)
+
+
 X, GAIN = torch.zeros(2, 3, 6, 8), torch.ones(3, 10, 6)
 WRONG = [
     ((X.double(), GAIN, None, [10, 10], [6, 8]), "x must be float32, float16 or bfloat16"),
@@ -229,6 +265,10 @@ WRONG = [
     ((X, GAIN, GAIN[:2], [10, 10], [6, 8]), "imag must have the shape of response"),
     ((X, GAIN, None, [10, 10], [6, 8], "rows"), "form must be plane or lines, got rows"),
     ((X, GAIN, None, [10, 10], [6, 8], "plane"), "does not fit this device"),
+    ((X[..., 1:], GAIN, None, [10, 10], [6, 8]), "x must be a contiguous CPU tensor"),
+    ((X, GAIN, None, [2**27, 1], [6, 1]), "the grid must have 1 to"),
+    ((X, GAIN, None, [2**62, 2**62], [6, 8]), "the grid must have 1 to"),
+    ((X, GAIN, None, [-10, -10], [6, 8]), "the grid must have 1 to"),
     ((torch.zeros(1, 4), torch.ones(1, 2**19 + 1), None, [1, 2**20], [1, 4]), "does not fit"),
 ]
 

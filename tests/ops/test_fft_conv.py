@@ -1,5 +1,6 @@
 """fft_conv1d/2d and FFTConv1d/2d: torch's own convolutions by another way."""
 
+from concurrent.futures import ThreadPoolExecutor
 from itertools import product
 from typing import Any
 
@@ -22,7 +23,8 @@ from torch.nn import functional
 
 import freqops
 from freqops import reference
-from freqops.ops._convolution_rules import Geometry, exact_grid, fast_size, linear_grid, method
+from freqops.ops import _convolution_composition
+from freqops.ops._convolution_rules import exact_grid, fast_size, linear_grid
 from freqops.ops._kernel_spectra import KERNEL_SPECTRA, KernelSpectra
 
 pytestmark = pytest.mark.usefixtures("device")
@@ -73,6 +75,17 @@ def test_matches_reference(case: Any, algorithm: str | None, dtype: torch.dtype)
     assert y.dtype == dtype
     scale = max(magnitude(*tensors[:2], numbers), float(expected.abs().max()))
     assert_matches(y, expected, scale=scale)
+
+
+@pytest.mark.parametrize("value", [float("nan"), float("inf")])
+@pytest.mark.parametrize("groups", [1, 2, 4])
+def test_nonfinite_values_stay_in_their_image_and_group(groups: int, value: float) -> None:
+    x, weight = torch.randn(3, 4, 6, 5), torch.randn(8, 4 // groups, 3, 3)
+    x[1, 0, 2, 2] = value
+    y = freqops.fft_conv2d(x, weight, padding=1, groups=groups, algorithm="fft")
+    lost = torch.zeros(3, 8, dtype=torch.bool)
+    lost[1, : 8 // groups] = True
+    assert torch.equal(~y.isfinite().flatten(2).all(-1), lost)
 
 
 @given(st.data())
@@ -177,6 +190,36 @@ def test_gradients_of_lines(groups: int) -> None:
     assert_differentiable(
         lambda x, w: freqops.fft_conv1d(x, w, None, 2, 2, 1, groups, algorithm="fft"), x, weight
     )
+
+
+@pytest.mark.parametrize("dims", [1, 2])
+@pytest.mark.parametrize("groups", [1, 2])
+def test_images_in_portions(groups: int, dims: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What large batches are cut into gives what they give at once, gradients included."""
+    x = torch.randn(5, 4, *[6, 7][:dims], dtype=torch.float64, requires_grad=True)
+    weight = torch.randn(6, 4 // groups, *[3, 2][:dims], dtype=torch.float64, requires_grad=True)
+    ours: Any = freqops.fft_conv1d if dims == 1 else freqops.fft_conv2d
+
+    def results() -> list[Tensor]:
+        y = ours(x, weight, padding=1, groups=groups, algorithm="fft")
+        return [y.detach(), *torch.autograd.grad(y.square().sum(), (x, weight))]
+
+    whole = results()
+    asked: list[int] = []
+    portions = _convolution_composition._images
+
+    def small(*arguments: Any) -> list[slice]:
+        parts = portions(*arguments)
+        asked.append(len(parts))
+        return parts
+
+    monkeypatch.setattr(_convolution_composition, "_MIXED_PORTION", 1)
+    monkeypatch.setattr(_convolution_composition, "_FEWEST_IMAGES", 2)
+    monkeypatch.setattr(_convolution_composition, "_images", small)
+    KERNEL_SPECTRA.clear()
+    for own, expected in zip(results(), whole, strict=True):
+        assert_matches(own, expected, scale=10 * float(expected.abs().max()))
+    assert asked == [3, 3, 3]  # of 5 images, for y and both gradients
 
 
 def test_third_derivative() -> None:
@@ -323,43 +366,6 @@ def test_exact_grid_is_the_shortest(
 # --- which way ----------------------------------------------------------------------------------
 
 
-def chosen(size: int, kernel: Any, channels: int, groups: int, **more: Any) -> str:
-    sides = kernel if isinstance(kernel, tuple) else (kernel, kernel)
-    x = torch.empty(16, channels, size, size, device="meta", dtype=more.get("dtype"))
-    if more.get("last"):
-        x = x.contiguous(memory_format=torch.channels_last)
-    weight = torch.empty(channels, channels // groups, *sides, device="meta")
-    stride = more.get("stride", 1)
-    dilation = more.get("dilation", 1)
-    padding = tuple(dilation * (side // 2) for side in sides)
-    geometry = Geometry((stride,) * 2, padding, (dilation,) * 2, groups)
-    outputs = [
-        (size + 2 * p - dilation * (side - 1) - 1) // stride + 1
-        for p, side in zip(padding, sides, strict=True)
-    ]
-    return method(x, weight, outputs, geometry, more.get("device", "cpu"))
-
-
-def test_method_follows_the_measurements() -> None:
-    for size, kernel in ((56, 3), (56, 5), (28, 7), (14, 9), (7, 13)):
-        assert chosen(size, kernel, 96, 96) == "direct"
-    for size, kernel in ((56, 11), (56, 31), (28, 29), (14, 27), (56, (5, 51))):
-        assert chosen(size, kernel, 96, 96) == "fft"
-    assert chosen(56, 31, 96, 96, last=True) == "fft"
-    assert chosen(56, 7, 96, 96, last=True) == "direct"
-    for kernel, dilation in ((3, 3), (3, 4), (5, 2)):
-        assert chosen(56, kernel, 64, 64, dilation=dilation) == "direct"
-    assert chosen(56, 7, 64, 64, dilation=2) == "fft"
-    assert chosen(56, 7, 64, 64, dilation=2, last=True) == "direct"
-    assert chosen(56, 5, 64, 64, dilation=4) == "fft"
-    assert chosen(56, 7, 64, 64, dtype=torch.float64) == "fft"
-    assert chosen(56, 3, 64, 1) == "direct"
-    assert chosen(56, 7, 64, 1) == "fft"
-    assert chosen(56, 7, 64, 1, stride=2) == "direct"
-    assert chosen(56, 7, 64, 1, device="cuda") == "direct"
-    assert chosen(56, 31, 64, 64, device="cuda") == "fft"
-
-
 def test_explain() -> None:
     x, large, small = torch.rand(2, 8, 56, 56), torch.rand(8, 1, 31, 31), torch.rand(8, 1, 3, 3)
     found = freqops.explain("fft_conv2d", x, large, padding="same", groups=8)
@@ -433,17 +439,55 @@ def test_kernel_spectra_are_kept_and_bounded() -> None:
     assert len(cache) == 0
 
 
-def test_evaluation_transforms_a_weight_once(monkeypatch: pytest.MonkeyPatch) -> None:
-    layer = freqops.FFTConv2d(4, 4, 5, padding=2, groups=4, algorithm="fft").eval()
-    x = torch.randn(1, 4, 8, 8)
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16], ids=str)
+@pytest.mark.parametrize("groups", [1, 4])
+def test_evaluation_transforms_a_weight_once(
+    groups: int, dtype: torch.dtype, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    layer = freqops.FFTConv2d(4, 4, 5, padding=2, groups=groups, algorithm="fft", dtype=dtype)
+    x = torch.randn(1, 4, 8, 8, dtype=dtype)
     if x.device.type != "cpu":
         pytest.skip("spectra are kept on the CPU only")
+    starts: list[Any] = []
+    axes: Any = _convolution_composition._Axes
+    transformed = axes.with_all_rows
+
+    def counted(self: Any, t: Tensor, *places: Any) -> Tensor:
+        starts.append(places[0])
+        result: Tensor = transformed(self, t, *places)
+        return result
+
+    monkeypatch.setattr(axes, "with_all_rows", counted)
     KERNEL_SPECTRA.clear()
     with torch.no_grad():
-        layer(x)
-        held = len(KERNEL_SPECTRA)
-        layer(x)
-    assert held == len(KERNEL_SPECTRA) == 1
+        y = layer(x)
+        elsewhere = torch.zeros(100, dtype=dtype)  # what the allocator would give a copy next
+        torch.testing.assert_close(layer(x), y, rtol=0, atol=0)
+    assert starts.count((-2, -2)) == len(KERNEL_SPECTRA) == 1
+    del elsewhere
+
+
+def test_spectra_from_several_threads() -> None:
+    """Each layer's result is its own, whichever thread asks and whatever is pushed out."""
+    layers = [
+        freqops.FFTConv2d(4, 4, 5, padding=2, groups=4, bias=False, algorithm="fft")
+        for _ in range(6)
+    ]
+    device = torch.get_default_device()
+    x = torch.randn(1, 4, 8, 8)
+    expected = [nn.functional.conv2d(x, one.weight, padding=2, groups=4) for one in layers]
+
+    def ask(first: int) -> float:
+        worst = 0.0
+        with torch.no_grad(), torch.device(device):
+            for i in range(30):
+                which = (first + i) % len(layers)
+                error = (layers[which](x) - expected[which]).abs().max()
+                worst = max(worst, float(error))
+        return worst
+
+    with ThreadPoolExecutor(4) as pool:
+        assert max(pool.map(ask, range(8))) < 1e-5
 
 
 # --- modules ------------------------------------------------------------------------------------
@@ -539,6 +583,26 @@ X, W = torch.randn(2, 4, 6, 5), torch.randn(6, 2, 3, 3)
             ValueError,
             "fft_conv2d: padding must give at most 2**26 samples along each axis, got 6",
         ),
+        (
+            (X, W, None, 2**40, 1, 1, 2),
+            ValueError,
+            "fft_conv2d: stride must be at most 2**26, got 1099511627776",
+        ),
+        (
+            (X, W[..., :1, :1], None, 1, 0, 2**70, 2),
+            ValueError,
+            "fft_conv2d: dilation must be at most 2**26, got 1180591620717411303424",
+        ),
+        (
+            (X, W, torch.zeros(6).to_sparse(), 1, 0, 1, 2),
+            TypeError,
+            "fft_conv2d: bias must be a strided tensor, got layout torch.sparse_coo",
+        ),
+        (
+            (X, W, torch.zeros(6, dtype=torch.float8_e4m3fn), 1, 0, 1, 2),
+            TypeError,
+            "fft_conv2d: bias must be float32, float64, float16 or bfloat16, got",
+        ),
     ],
 )
 def test_rejects(arguments: Any, error: type[Exception], sentence: str) -> None:
@@ -547,6 +611,19 @@ def test_rejects(arguments: Any, error: type[Exception], sentence: str) -> None:
     with pytest.raises(error) as caught:
         freqops.fft_conv2d(*moved)
     assert str(caught.value).startswith(sentence)
+
+
+def test_rejects_transforms_beyond_the_kernels() -> None:
+    x, weight = torch.randn(1, 2, 6, 5), torch.randn(2, 1, 3, 3)
+    numbers = (5000, 9000, 1, 2)
+    words = r"fft_conv2d: x with its padding must fit a grid of at most 2\*\*26 samples, got 1"
+    with pytest.raises(ValueError, match=words):
+        freqops.fft_conv2d(x, weight, None, *numbers, algorithm="fft")
+    y = freqops.fft_conv2d(x, weight, None, *numbers)  # torch's own takes it
+    assert torch.equal(y, functional.conv2d(x, weight, None, *numbers))
+    lattice = [4, 4], *([number] * 2 for number in numbers[:3])
+    with pytest.raises(RuntimeError, match="grid must have at most"):
+        torch.ops.freqops.fft_conv(x, weight, *lattice, 2, [], [], 0.0)
 
 
 def test_rejects_an_unknown_algorithm() -> None:

@@ -44,7 +44,7 @@ class RepLKBlock(nn.Module):
 
 
 class RepLKNet(nn.Module):
-    """A strided stem, a block with 31x31 and one with 13x13 taps, a head."""
+    """A strided stem, a block with 31x31 and one with 29x29 taps, a head."""
 
     def __init__(self, channels: int = 16) -> None:
         super().__init__()
@@ -52,7 +52,7 @@ class RepLKNet(nn.Module):
             nn.Conv2d(3, channels, 3, 2, 1, bias=False), nn.BatchNorm2d(channels), nn.ReLU()
         )
         self.one = RepLKBlock(channels, 31)
-        self.two = RepLKBlock(channels, 13)
+        self.two = RepLKBlock(channels, 29)
         self.head = nn.Linear(channels, 5)
 
     def forward(self, x: Tensor) -> Tensor:

@@ -2,6 +2,7 @@
 
 import copy
 import io
+import math
 import pickle
 from collections.abc import Callable
 from typing import Any
@@ -207,16 +208,30 @@ def test_channels_last() -> None:
     close(model(x), expected)
 
 
-def test_the_memory_format_counts() -> None:
-    """The row says what :func:`fft_conv2d` does with a map of that format."""
-    for last in (False, True):
-        conv = nn.Conv2d(8, 8, 9, padding=4, groups=8)
-        x = torch.randn(2, 8, 24, 24)
-        if last:
-            x = x.contiguous(memory_format=torch.channels_last)
-        (row,) = accelerate(conv, example=x, dry_run=True)
-        told = freqops.explain("fft_conv2d", x, conv.weight, conv.bias, 1, 4, 1, 8)
-        assert bool(row.after) == (told.kernel != "torch convolution")
+@pytest.mark.parametrize("where", ["example", "model"])
+def test_the_memory_format_counts(where: str) -> None:
+    """The row says what :func:`fft_conv2d` does with a map of that format, which is not always one.
+
+    What makes maps channels_last is the example, or another convolution's weight.
+    """
+    found = set()
+    for kernel, side in ((9, 24), (13, 14), (27, 14), (31, 56)):
+        conv = nn.Conv2d(64, 64, kernel, padding=kernel // 2, groups=64)
+        model, x = (
+            nn.Sequential(nn.Conv2d(64, 64, 3, padding=1), conv),
+            torch.randn(1, 64, side, side),
+        )
+        plain = accelerate(model, example=x, dry_run=True)["1"].after
+        last = x.contiguous(memory_format=torch.channels_last)
+        if where == "model":
+            model.to(memory_format=torch.channels_last)
+        row = accelerate(model, example=last if where == "example" else x, dry_run=True)["1"]
+        arguments = (conv.weight, conv.bias, 1, kernel // 2, 1, 64)
+        for after, image in ((plain, x), (row.after, last)):
+            told = freqops.explain("fft_conv2d", image, *arguments).kernel
+            assert bool(after) == (told != "torch convolution"), (kernel, side)
+        found.add((bool(plain), bool(row.after)))
+    assert (True, False) in found
 
 
 # --- what becomes of a module --------------------------------------------------------------------
@@ -287,7 +302,8 @@ def test_paddings(options: dict[str, Any]) -> None:
     x = torch.randn(2, 6, 50, 61)
     expected = model(x)
     (row,) = accelerate(model, example=x)
-    assert row.after.startswith("FFTConv2d")
+    grid = row.after.removeprefix("FFTConv2d, transforms of ").replace("x", " x ")
+    assert f"on a grid of {grid} samples" in str(freqops.explain(model, x))
     close(model(x), expected)
 
 
@@ -313,7 +329,29 @@ class Own(nn.Conv2d):
         return F.conv2d(x, 2 * self.weight, self.bias, padding=13, groups=self.groups)
 
 
-@pytest.mark.parametrize("cls", [Standardised, Padded])
+class AboveOwn(Own):
+    """Leaves it to a class that calls the function by itself."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        return super().forward(x + 1)
+
+
+class Both(nn.Conv2d):
+    """Leaves one half of the work to torch's class, calls the function for the other."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        other = F.conv2d(x, self.weight.flip(3), padding=13, groups=self.groups)
+        return self._conv_forward(F.pad(x, (13, 13, 13, 13)), self.weight, self.bias) + other
+
+
+class AbovePadded(Padded):
+    """Leaves it to a class that leaves it to torch."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        return super().forward(x + 1)
+
+
+@pytest.mark.parametrize("cls", [Standardised, Padded, AbovePadded])
 def test_subclasses(cls: type[nn.Conv2d]) -> None:
     model = cls(6, 6, 27, groups=6)
     x = torch.randn(2, 6, 56, 56)
@@ -329,11 +367,20 @@ def test_subclasses(cls: type[nn.Conv2d]) -> None:
     assert torch.equal(model(x), expected)
 
 
-def test_subclass_with_a_forward_of_its_own() -> None:
-    model = Own(6, 6, 27, groups=6)
+@pytest.mark.parametrize("cls", [Own, AboveOwn, Both])
+def test_subclass_with_a_forward_of_its_own(cls: type[nn.Conv2d]) -> None:
+    model = cls(6, 6, 27, groups=6)
     (row,) = accelerate(model, example=torch.randn(1, 6, 56, 56))
     assert row.reason == "its class has a forward of its own"
-    assert type(model) is Own
+    assert type(model) is cls
+
+
+def test_attribute_of_the_same_name() -> None:
+    model = Padded(6, 6, 27, groups=6)
+    model.algorithm = "own"  # type: ignore[assignment]
+    (row,) = accelerate(model, example=torch.randn(1, 6, 56, 56))
+    assert row.reason == "has an attribute 'algorithm' of its own"
+    assert model.algorithm == "own"
 
 
 def test_weight_norm() -> None:
@@ -405,12 +452,19 @@ def test_on_the_meta_device() -> None:
     assert "meta device" in report["one.kernels.large.0"].reason
 
 
-def test_one_channel_and_several_kernels_per_channel() -> None:
-    x = torch.randn(1, 1, 64, 64)
-    (row,) = accelerate(nn.Conv2d(1, 1, 31, padding=15), example=x)
-    assert row.after.startswith("FFTConv2d")
-    (row,) = accelerate(nn.Conv2d(1, 2, 31, padding=15), example=x)
-    assert row.reason == "not depthwise"
+@pytest.mark.parametrize(("inputs", "outputs"), [(1, 1), (1, 3), (4, 8)])
+def test_several_kernels_per_channel(inputs: int, outputs: int) -> None:
+    """Depthwise is what mixes no channels, as in torch's words for a multiplier."""
+    model = nn.Conv2d(inputs, outputs, 31, padding=15, groups=inputs)
+    x = torch.randn(2, inputs, 64, 64)
+    expected = model(x)
+    report = accelerate(model, example=x)
+    assert report[0].after.startswith("FFTConv2d")
+    close(model(x), expected)
+    (site,) = report.cost(x, repeats=1).sites
+    transforms = 2 * (2 * outputs) * 1.25 * 80 * 80 * math.log2(6400)
+    products = 4 * (2 * outputs) * 80 * 41
+    assert site.macs == round(transforms) + products - 2 * outputs * 64 * 64 * 31 * 31
 
 
 def test_signals() -> None:

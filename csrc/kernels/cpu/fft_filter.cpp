@@ -71,8 +71,37 @@ class BankRunner {
   int64_t remaining_planes(int64_t item) const { return std::max<int64_t>(0, bank_.x.planes() - (item + 1) * Group); }
 
   void gather(int i) const {
-    gather_plane(bank_.x, n_[i], c_[i], in_[i], stride_);
-    std::fill(in_[i] + bank_.x.height * stride_, in_[i] + plane_, T{0});
+    int64_t rows = 0;
+    for_each_part(bank_.x, [&](const Images& part, int64_t skipped) {
+      gather_plane(part, part.offset(n_[i], c_[i]) + skipped, in_[i] + rows * stride_, stride_);
+      rows += part.height;
+    });
+    std::fill(in_[i] + rows * stride_, in_[i] + plane_, T{0});
+  }
+
+  void scatter(const Images& images, int64_t offset, const T* plane) const {
+    int64_t rows = 0;
+    for_each_part(images, [&](const Images& part, int64_t skipped) {
+      scatter_plane(part, offset + skipped, plane + rows * stride_, stride_);
+      rows += part.height;
+    });
+  }
+
+  // The images as rows of the grid, with the elements of a plane that come before. All of them at once, but for a line
+  // shorter than the grid it is cut into: that has whole rows, and the rest of a row.
+  template <class Visit>
+  void for_each_part(const Images& images, Visit&& visit) const {
+    const bool shorter_line = bank_.step_cos && images.height == 1 && height() > 1;
+    if (!shorter_line) return visit(images, int64_t{0});
+    Images part = images;
+    part.row_stride = width() * images.column_stride;
+    part.height = images.width / width();
+    part.width = width();
+    if (part.height > 0) visit(part, int64_t{0});
+    const int64_t skipped = part.height * part.row_stride;
+    part.height = 1;
+    part.width = images.width % width();
+    if (part.width > 0) visit(part, skipped);
   }
 
   // What takes the place of a missing plane: an imaginary part repeats its own real part, so that it can spoil nobody.
@@ -117,7 +146,7 @@ class BankRunner {
       const T* y = task.out[i] + r * task.response_stride;
       if (bank_.complement == Complement::kEach) finish_each(task.in[i], y, offset, i);
       if (bank_.complement == Complement::kRest) finish_rest(task.in[i], y, r, i);
-      if (!direct_out_) scatter_plane(bank_.y, offset, y, stride_);
+      if (!direct_out_) scatter(bank_.y, offset, y);
     }
   }
 
@@ -127,7 +156,7 @@ class BankRunner {
     if (!direct_out_) {
       Images target = bank_.y;
       target.data = bank_.high;
-      scatter_plane(target, offset, high, stride_);
+      scatter(target, offset, high);
     }
   }
 
@@ -135,7 +164,7 @@ class BankRunner {
     const int64_t offset = bank_.y.offset(n_[i], c_[i]) + bank_.responses * bank_.response_stride;
     T* rest = direct_out_ ? static_cast<T*>(bank_.y.data) + offset : extra_ + i * plane_;
     subtract(r == 0 ? x : rest, y, rest);
-    if (!direct_out_ && r + 1 == bank_.responses) scatter_plane(bank_.y, offset, rest, stride_);
+    if (!direct_out_ && r + 1 == bank_.responses) scatter(bank_.y, offset, rest);
   }
 
   void subtract(const T* x, const T* y, T* out) const {

@@ -69,9 +69,22 @@ class PaddedLinesRun {
 
 template <class Launcher>
 PaddedForm padded_form(const Launcher& launcher, const FilterPadded& problem) {
-  if (is_listed(problem) && padded_plane_takes(launcher, problem.height, problem.grid_height))
+  if (suits_plane_form(problem) && padded_plane_takes(launcher, problem.height, problem.grid_height))
     return PaddedForm::kPlane;
   return lines_take(launcher, problem.grid_height, problem.grid_width) ? PaddedForm::kLines : PaddedForm::kNone;
+}
+
+template <class Launcher>
+int padded_plane_grid(const Launcher& launcher, FilterPadded problem) {
+  const int least = std::max(problem.grid_height, problem.grid_width);
+  problem.grid_height = problem.grid_width = least;
+  int best = 0;
+  if (!suits_plane_form(problem)) return best;
+  PaddedPlans::for_each_grid(problem.height, [&](int grid) {
+    const bool better = grid >= least && (best == 0 || grid < best);
+    if (better && padded_plane_takes(launcher, problem.height, grid)) best = grid;
+  });
+  return best;
 }
 
 template <class Io, class Launcher>
@@ -82,7 +95,7 @@ int fill_and_run_plane(const Launcher& launcher, const FilterPadded& problem) {
 }
 template <class Launcher>
 int run_plane_of_element(const Launcher& launcher, const FilterPadded& problem) {
-  if (!is_listed(problem)) return kInvalid;
+  if (!suits_plane_form(problem)) return kInvalid;
   if (problem.element == Element::kFloat) return fill_and_run_plane<float>(launcher, problem);
   if (problem.element == Element::kHalf) return fill_and_run_plane<Half>(launcher, problem);
   return fill_and_run_plane<BFloat16>(launcher, problem);
@@ -91,8 +104,9 @@ int run_plane_of_element(const Launcher& launcher, const FilterPadded& problem) 
 template <class Launcher>
 int64_t padded_work_bytes(const Launcher& launcher, PaddedForm form, const FilterPadded& problem) {
   if (form == PaddedForm::kLines) return PaddedLinesRun<Launcher>(launcher, problem).work_bytes();
-  if (form == PaddedForm::kPlane) return padded_table_size(problem) * int64_t{sizeof(Complex<float>)};
-  return 0;
+  if (form == PaddedForm::kPlane && suits_plane_form(problem))
+    return padded_table_size(problem) * int64_t{sizeof(Complex<float>)};
+  return 0;  // what will be refused
 }
 
 template <class Launcher>
@@ -109,6 +123,7 @@ int run_padded(const Launcher& launcher, PaddedForm form, const FilterPadded& pr
 #define FREQOPS_DEFINE_FFT_FILTER_PADDED(Launcher)                                                               \
   namespace freqops::cuda {                                                                                      \
   PaddedForm choose_padded_form(const FilterPadded& problem) { return padded_form(Launcher(nullptr), problem); } \
+  int choose_padded_grid(const FilterPadded& problem) { return padded_plane_grid(Launcher(nullptr), problem); }  \
   int64_t fft_filter_padded_work_bytes(PaddedForm form, const FilterPadded& problem) {                           \
     return padded_work_bytes(Launcher(nullptr), form, problem);                                                  \
   }                                                                                                              \

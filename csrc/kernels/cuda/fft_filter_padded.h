@@ -24,6 +24,8 @@ enum class PaddedForm : int { kNone = -1, kPlane = 0, kLines = 1 };
 
 // The form that such a problem takes on the current device: `plane` for listed sizes (fft_filter_padded_plan.cuh), else `lines`.
 PaddedForm choose_padded_form(const FilterPadded& problem);
+// The side of the smallest square grid no smaller than the problem's on which the current device runs `plane`; 0: none.
+int choose_padded_grid(const FilterPadded& problem);
 int64_t fft_filter_padded_work_bytes(PaddedForm form, const FilterPadded& problem);
 // Only kernels on the stream; returns a cudaError_t, kInvalid (fft_filter.h) for sizes that the form does not take.
 int fft_filter_padded(PaddedForm form, const FilterPadded& problem, void* stream);

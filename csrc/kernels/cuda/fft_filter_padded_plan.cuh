@@ -55,6 +55,11 @@ struct PaddedPlanList {
     };
     return (try_plan(Plans{}) || ...);
   }
+  // Calls f(side) for the sides of the grids that images of this size have plans for.
+  template <class F>
+  static void for_each_grid(int size, F&& f) {
+    ((Plans::kSize == size ? f(Plans::kGrid) : void()), ...);
+  }
 };
 // clang-format off
 //                                             axis        image pairs threads blocks per SM

@@ -325,9 +325,6 @@ int run_padded_plane(const Launcher& launcher, const FilterPadded& problem, cons
   PaddedPlans::with(problem.height, problem.grid_height, [&](auto plan) {
     using Plan = decltype(plan);
     using Program = PaddedPlaneFilter<Plan, Io>;
-    // Planes, and the ends of slices, are counted in 32 bits.
-    constexpr int64_t kMost = INT_MAX / 2;
-    if (batch.planes() > kMost) return;
     const int64_t groups = (batch.image_pairs() + Plan::kPairs - 1) / Plan::kPairs;
     const int64_t resident = std::max<int64_t>(1, int64_t{launcher.multiprocessors()} * Program::kBlocksPerSm);
     const int slices = padded_slices(problem.channels, groups, resident);

@@ -2,6 +2,7 @@
 #pragma once
 
 #include <algorithm>
+#include <climits>
 
 #include "fft_filter.h"
 #include "fft_filter_padded.h"
@@ -10,10 +11,13 @@
 
 namespace freqops::cuda {
 
-// Images, results and grids are squares of listed sizes.
-inline bool is_listed(const FilterPadded& problem) {
+// Whether images, results and grid are squares, as all listed ones are, and few enough: planes, and the ends of slices, are
+// counted in 32 bits.
+inline bool suits_plane_form(const FilterPadded& problem) {
+  constexpr int64_t kMostPlanes = INT_MAX / 2;
   const bool square = problem.height == problem.width && problem.grid_height == problem.grid_width;
-  return square && problem.out_height == problem.height && problem.out_width == problem.width;
+  return square && problem.out_height == problem.height && problem.out_width == problem.width &&
+         problem.images * problem.channels <= kMostPlanes;
 }
 template <class Launcher>
 bool padded_plane_takes(const Launcher& launcher, int size, int grid);

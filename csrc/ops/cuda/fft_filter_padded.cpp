@@ -61,6 +61,14 @@ bool fft_filter_padded_takes(std::vector<int64_t> image, std::vector<int64_t> gr
   return fft_filter_padded_form(image, grid, size) != "none";
 }
 
+// The sides of the smallest grid for the form `plane` that is no smaller than `least`; empty if there is none.
+std::vector<int64_t> fft_filter_padded_grid(std::vector<int64_t> image, std::vector<int64_t> least,
+                                            std::vector<int64_t> size) {
+  if (!is_padding(image, least, size)) return {};
+  const int side = choose_padded_grid(problem_of(image, least, size));
+  return side == 0 ? std::vector<int64_t>{} : std::vector<int64_t>{side, side};
+}
+
 PaddedForm chosen_form(const char* op, const FilterPadded& problem, const std::string& name) {
   if (name.empty()) return choose_padded_form(problem);
   for (const NamedForm& entry : kForms) {
@@ -137,6 +145,7 @@ Tensor fft_filter_padded_planes(const Tensor& x, const Tensor& response, const s
 
 STABLE_TORCH_LIBRARY_FRAGMENT(FREQOPS_NAMESPACE, m) {
   m.def("fft_filter_padded_form(int[] image, int[] grid, int[] size) -> str");
+  m.def("fft_filter_padded_grid(int[] image, int[] least, int[] size) -> int[]");
   m.def("fft_filter_padded_takes(int[] image, int[] grid, int[] size) -> bool");
   m.def(
       "fft_filter_padded_planes(Tensor x, Tensor response, Tensor? imag, SymInt[] grid, SymInt[] size, str form='') -> "
@@ -150,5 +159,6 @@ STABLE_TORCH_LIBRARY_IMPL(FREQOPS_NAMESPACE, FREQOPS_DISPATCH_KEY, m) {
 // Without a tensor argument there is no device to dispatch on: they are asked about the current one.
 STABLE_TORCH_LIBRARY_IMPL(FREQOPS_NAMESPACE, CompositeExplicitAutograd, m) {
   m.impl("fft_filter_padded_form", TORCH_BOX(&freqops::cuda::fft_filter_padded_form));
+  m.impl("fft_filter_padded_grid", TORCH_BOX(&freqops::cuda::fft_filter_padded_grid));
   m.impl("fft_filter_padded_takes", TORCH_BOX(&freqops::cuda::fft_filter_padded_takes));
 }

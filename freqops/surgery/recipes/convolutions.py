@@ -86,7 +86,7 @@ class FrequencyRules:
         attributes = {key: value for key, value in vars(made).items() if key not in vars(plain)}
         taken = [key for key in attributes if hasattr(site.module, key)]
         if taken:
-            return f"has a {taken[0]} of its own"
+            return f"has an attribute {taken[0]!r} of its own"
         return Edit(site.module, "form", Form(type(made), attributes))
 
     def _after(self, site: Site, problem: Problem | None) -> str:
@@ -125,7 +125,9 @@ class FrequencyRules:
         pairs = zip(band[:-1], grid[:-1], strict=True)
         bins = (band[-1] + 1) * math.prod(min(2 * most + 1, side) for most, side in pairs)
         images, outputs = problem.output_size[:2]
-        inputs, share = problem.input_size[1], problem.weight_size[1]
+        share = problem.weight_size[1]
+        # Depthwise, a channel is transformed as often as kernels meet it.
+        inputs = outputs if problem.is_depthwise else problem.input_size[1]
         points, planes = math.prod(grid), images * (inputs + outputs)
         macs = round(planes * 1.25 * points * math.log2(points))
         macs += 4 * bins * images * outputs * share

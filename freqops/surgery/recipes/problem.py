@@ -63,8 +63,8 @@ class Problem:
 
     @property
     def is_depthwise(self) -> bool:
-        """Whether every channel has one kernel and sees no other channel."""
-        return self.weight_size[1] == 1 and self.weight_size[0] == self.groups
+        """Whether no channel sees another one; each may have several kernels."""
+        return self.weight_size[1] == 1
 
     def tensors(self) -> tuple[Tensor, Tensor]:
         """A map and a weight."""

@@ -89,12 +89,19 @@ def _computes_as_torch(cls: Any) -> bool:
     """Whether a convolution's class leaves the convolution itself to torch's.
 
     A forward of its own may do so by the class below or by ``_conv_forward``, the method in
-    which torch's classes convolve, and which a form replaces.
+    which torch's classes convolve, and which a form replaces. The classes below may have another
+    one each, down to the one that does not ask further.
     """
     (own,) = [one for one in _CONVOLUTIONS if issubclass(cls, one)]
     if cls._conv_forward is not own._conv_forward:
         return False
-    if cls.forward is own.forward:
-        return True
-    names = set(getattr(getattr(cls.forward, "__code__", None), "co_names", ()))
-    return bool(names & {"_conv_forward", "super"}) and not names & _FUNCTIONS
+    for one in cls.__mro__[: cls.__mro__.index(own)]:
+        forward = vars(one).get("forward")
+        if forward is None:
+            continue
+        names = set(getattr(getattr(forward, "__code__", None), "co_names", ()))
+        if names & _FUNCTIONS or not names & {"_conv_forward", "super"}:
+            return False
+        if "super" not in names:
+            return True
+    return True
