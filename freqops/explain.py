@@ -169,7 +169,8 @@ def _recorded(function: Callable[..., Any], args: Any, kwargs: Any, device: str)
 
     def emptied(tensor: Tensor) -> Tensor:
         strides = tensor.stride()
-        return torch.empty_strided(tensor.shape, strides, dtype=tensor.dtype, device="meta")
+        empty = torch.empty_strided(tensor.shape, strides, dtype=tensor.dtype, device="meta")
+        return empty.requires_grad_(tensor.requires_grad)  # gradients may cost more than they bring
 
     args, kwargs = tree_map_only(Tensor, emptied, (args, kwargs))
     recorder = _Recorder()
@@ -179,7 +180,7 @@ def _recorded(function: Callable[..., Any], args: Any, kwargs: Any, device: str)
 
     token, of_device = _notes.LISTENER.set(noted), _notes.DEVICE.set(device)
     try:
-        with torch.no_grad(), recorder:
+        with recorder:
             if isinstance(function, nn.Module):
                 state = dict(function.named_parameters()) | dict(function.named_buffers())
                 state = {key: emptied(value) for key, value in state.items()}

@@ -108,6 +108,17 @@ def test_a_plane_too_large_for_transforms_is_torchs() -> None:
     assert chosen(8192, 31, 1, 1) == "direct"
 
 
+def test_explain_sees_whether_gradients_are_asked_for() -> None:
+    x, weight = torch.rand(8, 96, 56, 56), torch.rand(96, 1, 7, 7)
+    numbers: dict[str, Any] = {"padding": "same", "groups": 96}
+    forward = freqops.explain("fft_conv2d", x, weight, **numbers)
+    assert forward.kernel == "torch convolution"
+    trained = freqops.explain("fft_conv2d", x, weight.requires_grad_(), **numbers)
+    assert trained.kernel != forward.kernel
+    with torch.no_grad():
+        assert freqops.explain("fft_conv2d", x, weight, **numbers) == forward
+
+
 def test_explain_says_which_and_why() -> None:
     x, small, large = torch.rand(2, 8, 56, 56), torch.rand(8, 1, 3, 3), torch.rand(8, 1, 31, 31)
     for _ in range(2):  # known from before or not
