@@ -116,7 +116,20 @@ def cases() -> dict[str, Case]:
         add("flc_pool", freqops.flc_pool2d, x)
     add("flc_pool", freqops.flc_pool2d, planes(1, 4, 112, 112))
     add("spectral_pool", freqops.spectral_pool2d, planes(2, 4, 55, 55), (28, 28))
+    for last in (False, True):
+        x = planes(2, 8, 56, 56, last=last)
+        add("fft_conv, 31 taps,", convolve(freqops.fft_conv2d, planes(8, 1, 31, 31)), x)
+    x, taps = planes(2, 8, 1024), planes(8, 1, 255)
+    add("fft_conv1d, 255 taps,", convolve(freqops.fft_conv1d, taps), x)
+    both = functools.partial(gradient, call=convolve(freqops.fft_conv1d, taps))
+    add("fft_conv1d, 255 taps, and gradient,", both, x)
     return made
+
+
+def convolve(function: Callable[..., Any], weight: Any) -> Callable[[Any], Any]:
+    """A depthwise convolution through the spectrum."""
+    options = {"padding": "same", "groups": weight.shape[0], "algorithm": "fft"}
+    return functools.partial(function, weight=weight, **options)
 
 
 def gradient(x: Any, call: Callable[[Any], Any]) -> Any:
