@@ -8,6 +8,7 @@
 #   make build   the libraries only, incrementally         make style   ruff, mypy, clang-format: checks, no changes
 #   make format  lets ruff and clang-format rewrite        make asan    small and odd sizes under AddressSanitizer
 #   make bench   the benchmarks                            make clean   everything built (distclean: .venv as well)
+#   make count   instructions of the CPU kernels against the recorded counts (needs valgrind)
 #   make gpu     all there is to see on a GPU machine: build, tests, sanitizers, times; with PYTHON's own torch
 #   make archs   the CUDA library for every architecture, and what its compiler says about registers and spills
 #
@@ -32,7 +33,7 @@ BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet --quiet
 CXX_FILES = $(shell find csrc -name '*.cpp' -o -name '*.h' -o -name '*.cu' -o -name '*.cuh')
 
-.PHONY: help build demo replay test style format asan archs bench gpu clean distclean
+.PHONY: help build demo replay test style format asan count archs bench gpu clean distclean
 .DEFAULT_GOAL := help
 
 help:
@@ -129,6 +130,11 @@ asan: $(VENV)/.made-models build
 	for level in $$levels; do echo "-- $$level"; \
 		if [ $$status = 0 ]; then tail -n 1 build/asan/$$level.log; else cat build/asan/$$level.log; fi; \
 	done; exit $$status
+
+# A guard against slower kernels that no busy neighbour can upset.
+count: $(VENV)/.made-install build
+	@echo "== instructions of the CPU kernels"
+	@$(BIN)/python benchmarks/instructions.py
 
 # What a release is built for; not every day's business, as each architecture takes its minutes.
 ARCHS = 80;86;89;90;100;120

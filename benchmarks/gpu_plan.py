@@ -59,6 +59,17 @@ _SPECTRAL_TARGETS = {
     ("bfloat16", 56): Target(6.0, 0.55),
     ("bfloat16", 112): Target(5.0, 0.50),
 }
+# Convolutions that keep the size, by sides of image and kernel: times torch's own in float32, from
+# the instructions counted and, for torch, from multiplications; microseconds predicted for ours
+# (docs/kernels.md). 64 images, as many channels as ResNet's stages have.
+CONVOLVED: dict[tuple[int, int], tuple[Target | None, float]] = {
+    (56, 31): (Target(10.0, 0.45), 50),
+    (56, 13): (Target(2.0, 0.55), 39),
+    (56, 7): (None, 39),
+    (28, 29): (Target(6.0, 0.30), 35),
+    (14, 27): (Target(4.0, 0.30), 18),
+}
+_STAGES = {56: 64, 28: 128, 14: 256}
 # The study's shapes, and its prediction in microseconds on an H200 (docs/kernels.md).
 PREDICTED: dict[Shape, float] = {
     (128, 3, 32, 32): 3,
@@ -86,13 +97,17 @@ _LAYOUTS: tuple[Literal["NCHW", "NHWC"], ...] = ("NCHW", "NHWC")
 class Plan:
     """One row to measure, before anything of it exists."""
 
-    op: Literal["filter", "bank", "low_high", "mix", "blur", "max_blur", "spectral_pool"]
+    op: Literal[
+        "filter", "bank", "low_high", "mix", "blur", "max_blur", "spectral_pool",
+        "depthwise", "band_limited",
+    ]  # fmt: skip
     shape: Shape
     dtype: str
     target: Target | None = None
     predicted_us: float | None = None
     layout: Literal["NCHW", "NHWC"] = "NCHW"
-    backward: bool = False  # the gradient for x alone, without the forward pass
+    backward: bool = False  # without the forward pass: for x, and for weights where there are any
+    kernel: int = 0  # side of a convolution's
 
     @property
     def size(self) -> int:
@@ -104,7 +119,11 @@ class Plan:
         """As tables show it."""
         words = [self.op, "x".join(map(str, self.shape)), self.dtype]
         if self.pools:
-            words += [self.layout, "backward" if self.backward else "forward"]
+            words.append(self.layout)
+        if self.convolves:
+            words.insert(1, f"{self.kernel}x{self.kernel}")
+        if self.pools or self.convolves:
+            words.append("backward" if self.backward else "forward")
         return " ".join(words)
 
     @property
@@ -113,13 +132,18 @@ class Plan:
         return self.op in ("blur", "max_blur")
 
     @property
+    def convolves(self) -> bool:
+        """Whether it is a convolution."""
+        return self.op in ("depthwise", "band_limited")
+
+    @property
     def multiplies(self) -> bool:
         """Whether torch may round a contender's products to TF32 or bfloat16."""
-        return self.pools or self.op == "spectral_pool"
+        return self.pools or self.convolves or self.op == "spectral_pool"
 
     def small(self) -> Plan:
         """The same with few planes: two and a half pairs of them, or channels for vectors."""
-        images, channels = (2, 16) if self.pools else (5, 1)
+        images, channels = (2, 16) if self.pools else (3, 2) if self.convolves else (5, 1)
         return replace(self, shape=(images, channels, self.size, self.size))
 
     def record(self) -> dict[str, Any]:
@@ -156,7 +180,19 @@ def plans(sizes: Sequence[int] = SIZES) -> list[Plan]:
         for op, shape, layout in itertools.product(_POOL_OPS, POOLED, _LAYOUTS)
         for (dtype, backward), target in _POOL_TARGETS.items()
     ]
+    rows += _convolutions()
     return [row for row in rows if row.size in sizes]
+
+
+def _convolutions() -> list[Plan]:
+    """Forward in both types, the gradients, and half the frequencies of a dense one."""
+    rows = []
+    for (size, kernel), (target, microseconds) in CONVOLVED.items():
+        row = Plan("depthwise", (64, _STAGES[size], size, size), "float32", kernel=kernel)
+        rows.append(replace(row, target=target, predicted_us=microseconds))
+        rows += [replace(row, dtype="bfloat16"), replace(row, backward=True)]
+    limited = Plan("band_limited", (64, 64, 56, 56), "float32", kernel=3)
+    return [*rows, limited, replace(limited, backward=True)]
 
 
 def headline_shape(size: int, element_bytes: int) -> Shape:

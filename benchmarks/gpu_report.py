@@ -85,10 +85,11 @@ def _cells(row: Row) -> tuple[str, ...]:
     if target is not None:
         share = target["share_of_copy"]
         words = f"{target['times_naive']:g}x" + ("" if share is None else f" {share:.0%}")
+    shown = ("freqops", judged.form, "naive", "tuned", "copy")
     others = [
         f"{entry['name']} {1e3 * entry['median']:.0f}"
         for entry in row["contenders"]
-        if entry["role"] == "ours" and entry["name"] not in ("freqops", judged.form)
+        if entry["name"] not in shown
     ]
     return (
         plan["label"] + (" *" if row["in_graphs"] else ""),

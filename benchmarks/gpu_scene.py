@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import Any
 
+import gpu_convolutions
 import gpu_pools
 import gpu_spectral
 import torch
@@ -30,6 +31,8 @@ def scene(plan: Plan, inputs: Sequence[Tensor], kernels: Any) -> Scene:
     """
     if plan.pools:
         return gpu_pools.scene(plan, inputs, kernels)
+    if plan.convolves:
+        return gpu_convolutions.scene(plan, inputs, kernels)
     if plan.op == "spectral_pool":
         return gpu_spectral.scene(plan, inputs, kernels)
     make = {"filter": _filter, "bank": _bank, "low_high": _low_high, "mix": _mix}[plan.op]

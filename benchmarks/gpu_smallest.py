@@ -39,6 +39,7 @@ def main() -> None:
             if kernels.fft_filter_form_takes(form, height, width):
                 call_filters(kernels, form, height, width, device)
         call_ops(height, width, device)
+        call_convolutions(kernels, height, width, device)
         if height * width <= LARGEST_POOLED:
             call_pools(kernels, height, width, device)
         call_separable(kernels, height, width, device)
@@ -75,6 +76,33 @@ def call_ops(height: int, width: int, device: str) -> None:
     freqops.low_high2d(x, [0.1, 0.2])
     freqops.split_bands2d(x, [0.1, 0.2])
     freqops.mix_amplitude_phase2d(x, x.flip(0)).sum().backward()
+
+
+def call_convolutions(kernels: Any, height: int, width: int, device: str) -> None:
+    """Depthwise, by every form of the padded filter, with its response's gradient; and dense."""
+    x = torch.rand(3, 2, height, width, device=device)
+    x[1, 0, 0, 0] = torch.nan
+    image, least = [height, width], [height + 1, width + 1]
+    listed = kernels.fft_filter_padded_grid(image, least, image)
+    for form, grid in (("plane", listed), ("lines", least)):
+        if not grid:
+            continue
+        for response, dtype in itertools.product(
+            (torch.rand(grid[0], grid[1] // 2 + 1, device=device),
+             torch.rand(2, grid[0], grid[1] // 2 + 1, device=device)),
+            DTYPES,
+        ):  # fmt: skip
+            images = x.to(dtype)
+            for imag in (None, response):
+                kernels.fft_filter_padded_planes(images, response, imag, grid, image, form)
+            channels = 2 if response.dim() == 3 else 0
+            kernels.spectral_correlation_padded_planes(images, images, channels, grid)
+    x = torch.rand(3, 2, height, width, device=device, requires_grad=True)
+    for share, groups in ((1, 2), (2, 1)):
+        weight = torch.rand(2, share, 3, 3, device=device, requires_grad=True)
+        options = {"padding": "same", "groups": groups}
+        freqops.fft_conv2d(x, weight, algorithm="fft", **options).sum().backward()
+        freqops.band_limited_conv2d(x, weight, compression=0.5, **options).sum().backward()
 
 
 def call_pools(kernels: Any, height: int, width: int, device: str) -> None:

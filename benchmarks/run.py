@@ -76,6 +76,7 @@ SUITES = {
     "spectral": Suite(
         ("bench_flc_pool.py", "bench_spectral_pool.py", "bench_diff_stride.py"), 1.0, narrow=False
     ),
+    "convolution": Suite(("bench_fft_conv.py", "bench_band_limited_conv.py"), 1.0, narrow=False),
 }
 PARTS = (*SUITES, "models", "memory")
 

@@ -9,12 +9,16 @@ from freqops import filters
 from freqops._C import __version__
 from freqops.explain import explain
 from freqops.ops import (
+    BandLimitedConv1d,
+    BandLimitedConv2d,
     BandPass1d,
     BandPass2d,
     BlurPool1d,
     BlurPool2d,
     BlurPool3d,
     DiffStride2d,
+    FFTConv1d,
+    FFTConv2d,
     FFTFilter1d,
     FFTFilter2d,
     FilteredLeakyReLU2d,
@@ -28,14 +32,20 @@ from freqops.ops import (
     MaxBlurPool1d,
     MaxBlurPool2d,
     PolyphasePool2d,
+    SpectralConv2d,
     SpectralPool1d,
     SpectralPool2d,
+    band_for_energy,
+    band_limited_conv1d,
+    band_limited_conv2d,
     blur_pool1d,
     blur_pool2d,
     blur_pool3d,
     blur_pool_adjoint1d,
     blur_pool_adjoint2d,
     blur_pool_adjoint3d,
+    fft_conv1d,
+    fft_conv2d,
     fft_filter1d,
     fft_filter2d,
     filter_bank1d,
@@ -48,6 +58,7 @@ from freqops.ops import (
     mix_amplitude_phase2d,
     polyphase_pool2d,
     polyphase_unpool2d,
+    spectral_conv2d,
     spectral_pool1d,
     spectral_pool2d,
     split_bands2d,
@@ -56,9 +67,11 @@ from freqops.ops import (
 
 if TYPE_CHECKING:
     from freqops import evaluation
-    from freqops.surgery import Conversion, antialias
+    from freqops.surgery import Conversion, accelerate, antialias, band_limit
 
 __all__ = [
+    "BandLimitedConv1d",
+    "BandLimitedConv2d",
     "BandPass1d",
     "BandPass2d",
     "BlurPool1d",
@@ -66,6 +79,8 @@ __all__ = [
     "BlurPool3d",
     "Conversion",
     "DiffStride2d",
+    "FFTConv1d",
+    "FFTConv2d",
     "FFTFilter1d",
     "FFTFilter2d",
     "FLCPool2d",
@@ -79,10 +94,16 @@ __all__ = [
     "MaxBlurPool1d",
     "MaxBlurPool2d",
     "PolyphasePool2d",
+    "SpectralConv2d",
     "SpectralPool1d",
     "SpectralPool2d",
     "__version__",
+    "accelerate",
     "antialias",
+    "band_for_energy",
+    "band_limit",
+    "band_limited_conv1d",
+    "band_limited_conv2d",
     "blur_pool1d",
     "blur_pool2d",
     "blur_pool3d",
@@ -91,6 +112,8 @@ __all__ = [
     "blur_pool_adjoint3d",
     "evaluation",
     "explain",
+    "fft_conv1d",
+    "fft_conv2d",
     "fft_filter1d",
     "fft_filter2d",
     "filter_bank1d",
@@ -104,6 +127,7 @@ __all__ = [
     "mix_amplitude_phase2d",
     "polyphase_pool2d",
     "polyphase_unpool2d",
+    "spectral_conv2d",
     "spectral_pool1d",
     "spectral_pool2d",
     "split_bands2d",
@@ -116,6 +140,6 @@ def __getattr__(name: str) -> Any:
     # script has no need of.
     if name == "evaluation":
         return importlib.import_module("freqops.evaluation")
-    if name in ("Conversion", "antialias"):
+    if name in ("Conversion", "accelerate", "antialias", "band_limit"):
         return getattr(importlib.import_module("freqops.surgery"), name)
     raise AttributeError(f"module 'freqops' has no attribute {name!r}")

@@ -16,6 +16,7 @@ from torch.utils._pytree import tree_leaves, tree_map_only
 from freqops import _C, ops
 from freqops._libraries import CUDA
 from freqops.ops import _cuda, _notes, spectral_pool
+from freqops.ops._convolutions import convolution_path
 from freqops.ops._responses import CACHE
 
 _BANK = ("fft_filter", "filter_bank", "filter_bank_adjoint", "low_high", "split_bands")
@@ -39,6 +40,7 @@ _POOLING_PATHS = {
     "tiled": "beyond the stencils (taps, strides, window, padding, float64): a block has a tile",
     "generic": "beyond tiles (very long taps, or back through a maximum): one thread per output",
 }
+_CONVOLUTIONS = ("fft_conv", "fft_conv_adjoint", "fft_conv_correlation")
 _SPECTRAL = ("spectral_pool", "spectral_pool_adjoint")
 _RESIZES = ("separable", "resize_spectrum")  # what they come down to
 # By what spectral_pool.method answers: the op it calls, and why.
@@ -95,7 +97,9 @@ def _call(name: str, args: tuple[Any, ...]) -> _Call:
         return _Call(name, args[0], args[1], int(args[-1]), CACHE.holds(args[1]))
     if name == "mix_amplitude_phase":
         return _Call(name, args[0], over_channels=args[-1])
-    if name in (*_cuda.POOLING, *_RESIZES, *_SPECTRAL):
+    if name == "fft_filter_padded":
+        return _Call(name, args[0], dims=len(args[3]), arguments=args)
+    if name in (*_cuda.POOLING, *_RESIZES, *_SPECTRAL, *_CONVOLUTIONS):
         return _Call(name, args[0], arguments=args)
     return _Call(name, args[0], dims=args[-1])
 
@@ -138,7 +142,7 @@ def explain(op: Callable[..., Any] | str, *args: Any, **kwargs: Any) -> Explanat
     function, name = _resolved(op)
     tensors = [leaf for leaf in tree_leaves((args, kwargs)) if isinstance(leaf, Tensor)]
     device = tensors[0].device if tensors else torch.device("cpu")
-    calls = _recorded(function, args, kwargs)
+    calls = _recorded(function, args, kwargs, device.type)
     if not calls:
         return Explanation(name, str(device), "none", ("no op of freqops is called",))
     kernel, _ = _described(calls[0], device)
@@ -160,12 +164,13 @@ def _resolved(op: Callable[..., Any] | str) -> tuple[Callable[..., Any], str]:
     return op, getattr(op, "__name__", type(op).__name__)
 
 
-def _recorded(function: Callable[..., Any], args: Any, kwargs: Any) -> list[_Call]:
+def _recorded(function: Callable[..., Any], args: Any, kwargs: Any, device: str) -> list[_Call]:
     """Calls the function on tensors without contents: its checks run, no kernel does."""
 
     def emptied(tensor: Tensor) -> Tensor:
         strides = tensor.stride()
-        return torch.empty_strided(tensor.shape, strides, dtype=tensor.dtype, device="meta")
+        empty = torch.empty_strided(tensor.shape, strides, dtype=tensor.dtype, device="meta")
+        return empty.requires_grad_(tensor.requires_grad)  # gradients may cost more than they bring
 
     args, kwargs = tree_map_only(Tensor, emptied, (args, kwargs))
     recorder = _Recorder()
@@ -173,9 +178,9 @@ def _recorded(function: Callable[..., Any], args: Any, kwargs: Any) -> list[_Cal
     def noted(name: str, kernel: str, reason: str, x: Tensor) -> None:
         recorder.calls.append(_Call(name, x, composed=(kernel, reason)))
 
-    token = _notes.LISTENER.set(noted)
+    token, of_device = _notes.LISTENER.set(noted), _notes.DEVICE.set(device)
     try:
-        with torch.no_grad(), recorder:
+        with recorder:
             if isinstance(function, nn.Module):
                 state = dict(function.named_parameters()) | dict(function.named_buffers())
                 state = {key: emptied(value) for key, value in state.items()}
@@ -184,6 +189,7 @@ def _recorded(function: Callable[..., Any], args: Any, kwargs: Any) -> list[_Cal
                 function(*args, **kwargs)
     finally:
         _notes.LISTENER.reset(token)
+        _notes.DEVICE.reset(of_device)
     return recorder.calls
 
 
@@ -191,6 +197,8 @@ def _described(call: _Call, device: torch.device) -> tuple[str, list[str]]:
     if call.composed is not None:
         kernel, reason = call.composed
         return kernel, [reason]
+    if call.name in _CONVOLUTIONS and device.type in ("cpu", "cuda"):
+        return convolution_path(call.name, call.arguments, device)
     if device.type == "cuda":
         kernel, why = _on_cuda(call, device)
     elif device.type == "cpu":
@@ -322,6 +330,10 @@ def _on_cuda(call: _Call, device: torch.device) -> tuple[str, list[str]]:
     form = ""
     if call.name in _BANK:
         form = kernels.form(x, call.dims, device)
+        taken = form != "none"
+    elif call.name == "fft_filter_padded":
+        grid, size = call.arguments[3:]
+        form = kernels.padded_form(x, x.shape[-len(grid) :], grid, size, device)
         taken = form != "none"
     elif call.name == "mix_amplitude_phase":
         taken = kernels.mixes(x, call.over_channels, device)

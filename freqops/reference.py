@@ -650,3 +650,173 @@ def flc_pool2d(x: Tensor, output_size: Any = None) -> Tensor:
     cropped = spectrum[..., top : top + h, left : left + w]
     y: Tensor = torch.fft.ifft2(torch.fft.ifftshift(cropped, dim=(-2, -1)), norm="forward").real
     return y
+
+
+# --- convolutions -------------------------------------------------------------------------------
+
+
+def _convolved(
+    x: Tensor,
+    weight: Tensor,
+    bias: Tensor | None,
+    stride: Any,
+    padding: Any,
+    dilation: Any,
+    groups: int,
+    dims: int,
+) -> Tensor:
+    """y[o, t] = bias[o] + sum of weight[o, c, k] x[c, s t + d k - p] over k, and c in o's group."""
+    kernel = weight.shape[2:]
+    steps, spread = _per_axis(stride, dims), _per_axis(dilation, dims)
+    ends = _convolution_ends(padding, kernel, spread)
+    for axis, (before, after) in enumerate(ends):
+        x = padded(x, axis - dims, before, after, "zeros")
+    counts = [
+        (x.shape[axis - dims] - spread[axis] * (kernel[axis] - 1) - 1) // steps[axis] + 1
+        for axis in range(dims)
+    ]
+    blocks = weight.reshape(groups, -1, *weight.shape[1:])
+    grouped = x.reshape(*x.shape[: -dims - 1], groups, -1, *x.shape[-dims:])
+    y = x.new_zeros(())
+    for index, k in enumerate(itertools.product(*(range(count) for count in kernel))):
+        met = grouped
+        for axis in range(dims):
+            start = spread[axis] * k[axis]
+            places = torch.arange(counts[axis], device=x.device) * steps[axis] + start
+            met = met.index_select(axis - dims, places)
+        tap = blocks.flatten(3)[..., index]
+        y = y + torch.einsum("goc,...gcs->...gos", tap, met.flatten(-dims))
+    y = y.reshape(*x.shape[: -dims - 1], weight.shape[0], *counts)
+    return y if bias is None else y + bias.reshape(-1, *[1] * dims)
+
+
+def _convolution_ends(
+    padding: Any, kernel: Sequence[int], dilation: Sequence[int]
+) -> list[tuple[int, int]]:
+    if padding == "same":
+        totals = [d * (k - 1) for k, d in zip(kernel, dilation, strict=True)]
+        return [(total // 2, total - total // 2) for total in totals]
+    amounts = _per_axis(0 if padding == "valid" else padding, len(kernel))
+    return [(amount, amount) for amount in amounts]
+
+
+def fft_conv1d(
+    x: Tensor,
+    weight: Tensor,
+    bias: Tensor | None = None,
+    stride: Any = 1,
+    padding: Any = 0,
+    dilation: Any = 1,
+    groups: int = 1,
+) -> Tensor:
+    """The convolution of neural networks, tap by tap: [..., Cin, N] to [..., Cout, n]."""
+    return _convolved(x, weight, bias, stride, padding, dilation, groups, 1)
+
+
+def fft_conv2d(
+    x: Tensor,
+    weight: Tensor,
+    bias: Tensor | None = None,
+    stride: Any = 1,
+    padding: Any = 0,
+    dilation: Any = 1,
+    groups: int = 1,
+) -> Tensor:
+    """The convolution of neural networks, tap by tap: [..., Cin, H, W] to [..., Cout, h, w]."""
+    return _convolved(x, weight, bias, stride, padding, dilation, groups, 2)
+
+
+def band_limited_conv2d(
+    x: Tensor,
+    weight: Tensor,
+    bias: Tensor | None = None,
+    stride: Any = 1,
+    padding: Any = 0,
+    *,
+    band: Any,
+    fft_size: Any,
+    dilation: Any = 1,
+    groups: int = 1,
+) -> Tensor:
+    """x and weight at the start of one grid, of which the bins |k| <= band are multiplied.
+
+    The circular correlation r[t] = sum_k weight[k] x[t + d k] of what is left of both has the
+    outputs at t = s i - p; band and grid are given here.
+    """
+    steps, spread = _per_axis(stride, 2), _per_axis(dilation, 2)
+    grid, most = _per_axis(fft_size, 2), _per_axis(band, 2)
+    kernel = weight.shape[2:]
+    ends = _convolution_ends(padding, kernel, spread)
+    apart = weight.new_zeros(*weight.shape[:2], *grid)
+    apart[..., : spread[0] * kernel[0] : spread[0], : spread[1] * kernel[1] : spread[1]] = weight
+    k = [torch.fft.fftfreq(side, 1 / side, dtype=torch.float64).to(x.device) for side in grid]
+    kept = [one.abs().round() <= bound for one, bound in zip(k, most, strict=True)]
+    spectrum = torch.fft.fft2(x, s=grid) * (kept[0][:, None] & kept[1])
+    share = [x.shape[-3] // groups, weight.shape[0] // groups]
+    grouped = spectrum.reshape(*x.shape[:-3], groups, share[0], *grid)
+    blocks = torch.fft.fft2(apart).conj().reshape(groups, share[1], share[0], *grid)
+    product = torch.einsum("...gcuv,gocuv->...gouv", grouped, blocks).flatten(-4, -3)
+    correlation: Tensor = torch.fft.ifft2(product).real
+    for axis in range(2):
+        before, after = ends[axis]
+        length = x.shape[axis - 2] + before + after - spread[axis] * (kernel[axis] - 1) - 1
+        places = torch.arange(length // steps[axis] + 1, device=x.device) * steps[axis] - before
+        correlation = correlation.index_select(axis - 2, places % grid[axis])
+    return correlation if bias is None else correlation + bias[:, None, None]
+
+
+def band_limited_conv1d(
+    x: Tensor,
+    weight: Tensor,
+    bias: Tensor | None = None,
+    stride: int = 1,
+    padding: int = 0,
+    *,
+    band: int,
+    fft_size: int,
+    dilation: int = 1,
+    groups: int = 1,
+) -> Tensor:
+    """As planes of height 1: [..., Cin, N] to [..., Cout, n]."""
+    rows = x.unsqueeze(-2), weight.unsqueeze(-2)
+    numbers = (1, stride), (0, padding)
+    options: dict[str, Any] = {"band": (0, band), "fft_size": (1, fft_size), "groups": groups}
+    return band_limited_conv2d(*rows, bias, *numbers, **options, dilation=(1, dilation)).squeeze(-2)
+
+
+def band_for_energy(x: Tensor, share: float, fft_size: Sequence[int]) -> int:
+    """The smallest n whose bins, |k| <= n along every axis, hold a share of sum |X|^2."""
+    axes = tuple(range(-len(fft_size), 0))
+    power = torch.fft.fftn(x, s=tuple(fft_size), dim=axes).abs().square()
+    far = torch.zeros((), device=x.device)
+    for axis, side in zip(axes, fft_size, strict=True):
+        k = torch.fft.fftfreq(side, 1 / side, dtype=torch.float64).abs().round().to(x.device)
+        far = torch.maximum(far, k.reshape(-1, *[1] * (-axis - 1)))
+    for n in range(max(fft_size) // 2):
+        if float(power[..., far <= n].sum()) >= share * float(power.sum()):
+            return n
+    return max(fft_size) // 2
+
+
+def spectral_conv2d(
+    x: Tensor,
+    weight: Tensor,
+    bias: Tensor | None = None,
+    *,
+    modes: Sequence[int],
+    output_size: Any = None,
+) -> Tensor:
+    """One matrix per frequency: [..., Cin, H, W] to [..., Cout, H, W], then resized."""
+    height, width = x.shape[-2:]
+    spectrum = torch.fft.fft2(x, norm="forward")
+    half = x.new_zeros(*x.shape[:-3], weight.shape[1], height, width // 2 + 1) * 1j
+    for j, column in itertools.product(range(modes[0]), range(modes[1] // 2 + 1)):
+        row = j - modes[0] // 2
+        if not -(height // 2) <= row < (height + 1) // 2 or column > width // 2:
+            continue
+        matrix = torch.complex(weight[:, :, j, column, 0], weight[:, :, j, column, 1])
+        half[..., row % height, column] = spectrum[..., row % height, column] @ matrix
+    y: Tensor = torch.fft.ifft2(full_response(half, (height, width)), norm="forward").real
+    if output_size is not None:
+        y = spectral_pool2d(y, output_size)
+    return y if bias is None else y + bias[:, None, None]

@@ -91,6 +91,28 @@ FUNCTIONS: dict[str, Signature] = {
         },
         {},
     ),
+    **{
+        f"fft_conv{dims}d": (
+            {
+                **required("x", "weight"),
+                **{"bias": None, "stride": 1, "padding": 0, "dilation": 1, "groups": 1},
+            },
+            {"algorithm": None},
+        )
+        for dims in (1, 2)
+    },
+    **{
+        f"band_limited_conv{dims}d": (
+            {**required("x", "weight"), "bias": None, "stride": 1, "padding": 0},
+            {"groups": 1, "band": None, "compression": 0.0, "fft_size": None},
+        )
+        for dims in (1, 2)
+    },
+    "band_for_energy": (required("x", "share", "fft_size"), {}),
+    "spectral_conv2d": (
+        {**required("x", "weight"), "bias": None},
+        {"modes": REQUIRED, "output_size": None},
+    ),
 }
 FILTERS: dict[str, Signature] = {
     "low_pass": (required("size", "cutoff"), RESPONSE),
@@ -172,6 +194,13 @@ ANTIALIAS: Signature = (
 )
 
 
+ACCELERATE: Signature = (
+    required("model"),
+    {**dict.fromkeys(("include", "exclude", "example")), "dry_run": False},
+)
+BAND_LIMIT: Signature = (required("model", "compression"), ACCELERATE[1])
+
+
 def check(function: Callable[..., Any], signature: Signature) -> None:
     positional, keywords = signature
     parameters = inspect.signature(function).parameters.values()
@@ -180,7 +209,8 @@ def check(function: Callable[..., Any], signature: Signature) -> None:
     assert [p.name for p in in_order] == list(positional)
     by_keyword = {p.name: p.default for p in parameters if p.kind is p.KEYWORD_ONLY}
     assert {name: by_keyword.get(name, REQUIRED) for name in keywords} == keywords
-    assert REQUIRED not in by_keyword.values()  # options that came later are optional
+    # Options that came later are optional.
+    assert REQUIRED not in {v for name, v in by_keyword.items() if name not in keywords}
     assert not [p for p in parameters if p.kind in (p.VAR_POSITIONAL, p.VAR_KEYWORD)]
 
 
@@ -243,6 +273,28 @@ def test_global_filter_parameter() -> None:
     assert [name for name, _ in two.named_parameters()] == ["weight"]
 
 
+@pytest.mark.parametrize("dims", [1, 2])
+@pytest.mark.parametrize("name", ["FFTConv", "BandLimitedConv"])
+def test_convolution_module_is_torchs(name: str, dims: int) -> None:
+    """Arguments in their order, and a checkpoint's names and shapes, are those of nn.Conv."""
+    torchs: Any = torch.nn.Conv1d if dims == 1 else torch.nn.Conv2d
+    ours: Any = getattr(freqops, f"{name}{dims}d")
+    parameters = inspect.signature(torchs).parameters.values()
+    in_order = {p.name: p.default for p in parameters}
+    options = {"FFTConv": {"algorithm": None}, "BandLimitedConv": {"band": None}}[name]
+    check(ours, (in_order, options))
+    arguments = (4, 6, 3)
+    state = {key: p.shape for key, p in torchs(*arguments).state_dict().items()}
+    assert {key: p.shape for key, p in ours(*arguments).state_dict().items()} == state
+
+
+def test_spectral_conv_parameters() -> None:
+    """Checkpoints depend on these names and shapes."""
+    layer = freqops.SpectralConv2d(3, 4, (6, 8))
+    state = {name: tuple(p.shape) for name, p in layer.state_dict().items()}
+    assert state == {"weight": (3, 4, 6, 5, 2), "bias": (4,)}
+
+
 def test_diff_stride() -> None:
     """Checkpoints depend on the parameter's name and shape."""
     options = {"shared": False, "cropping": True}
@@ -269,6 +321,11 @@ def test_antialias() -> None:
     check(freqops.antialias, ANTIALIAS)
     for name in ("__iter__", "__str__", "cost", "undo"):
         assert callable(getattr(freqops.Conversion, name))
+
+
+def test_accelerate() -> None:
+    check(freqops.accelerate, ACCELERATE)
+    check(freqops.band_limit, BAND_LIMIT)
 
 
 def test_explain() -> None:

@@ -180,7 +180,7 @@ def test_raises_what_the_op_raises() -> None:
         freqops.explain("fft_filter2d", X, K[1:])
     with pytest.raises(TypeError, match="low_high2d: x must be float32"):
         freqops.explain("low_high2d", X.int(), 0.2)
-    with pytest.raises(ValueError, match=r"op must be one of blur_pool1d, .*, got 'conv'"):
+    with pytest.raises(ValueError, match=r"op must be one of band_for_energy, .*, got 'conv'"):
         freqops.explain("conv", X)
 
 

@@ -6,6 +6,7 @@ They call torch.ops.freqops directly, so that nothing in Python rounds a size up
 """
 
 import itertools
+import random
 from collections.abc import Iterator
 
 import pytest
@@ -110,6 +111,29 @@ def test_fft_filter(dtype: torch.dtype, dims: int, per_channel: bool, is_complex
         out = torch.empty_like(x)
         torch.ops.freqops.fft_filter.out(x, real, imag, dims, out=out)
         check(out, expected, dtype)
+
+
+@every_dtype
+@both_dims
+@pytest.mark.parametrize("per_channel", [False, True])
+def test_fft_filter_padded(dtype: torch.dtype, dims: int, per_channel: bool) -> None:
+    """Zeros behind, none to more than twice the size; any part of the result given back."""
+    draw = random.Random(0)
+    for x, size in inputs(dims, dtype, 3, 3):
+        grid = tuple(n + draw.choice([0, 1, 5, n, 2 * n + 3]) for n in size)
+        kept = tuple(draw.randint(1, n) for n in grid)
+        shape = (3, *half(grid)) if per_channel else half(grid)
+        real, imag = (torch.randn(shape, dtype=compute_dtype(dtype)) for _ in range(2))
+        behind = [
+            amount for n, m in zip(size[::-1], grid[::-1], strict=True) for amount in (0, m - n)
+        ]
+        padded = spectrum(torch.nn.functional.pad(x, behind), dims)
+        whole = back(padded * torch.complex(real.double(), imag.double()), grid)
+        expected = whole[(..., *(slice(n) for n in kept))]
+        y = torch.ops.freqops.fft_filter_padded(x, real, imag, grid, kept)
+        assert y.dtype == dtype
+        scale = max(1.0, float(whole.abs().max()))
+        torch.testing.assert_close(y.double(), expected, atol=TOLERANCE[dtype] * scale, rtol=0)
 
 
 @every_dtype

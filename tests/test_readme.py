@@ -21,6 +21,13 @@ def test_anti_aliasing_a_model(capsys: pytest.CaptureFixture[str]) -> None:
     assert capsys.readouterr().out == shown
 
 
+def test_large_kernels(capsys: pytest.CaptureFixture[str]) -> None:
+    heading = "Large kernels, band-limited networks"
+    (code,), (shown,) = blocks(heading, "python"), blocks(heading, "text")
+    exec(compile(code, "README.md", "exec"), {})
+    assert capsys.readouterr().out == shown
+
+
 @pytest.mark.parametrize(
     "page", [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))], ids=lambda path: path.name
 )

@@ -3,6 +3,7 @@
 
 #include "../kernels/cpu/dispatch.h"
 #include "plan_cache.h"
+#include "pool_geometry.h"
 #include "tensor_images.h"
 
 namespace freqops {
@@ -142,6 +143,67 @@ Tensor fft_filter_out(const Tensor& x, const Tensor& response, const std::option
   return y;
 }
 
+// Sizes of the transformed axes as height and width; a line has height 1.
+Shape plane_of(const char* op, const char* what, const std::vector<int64_t>& sizes, const Shape& like) {
+  Shape shape = like;
+  shape.height = sizes.size() == 2 ? sizes[0] : 1;
+  shape.width = sizes.back();
+  check_pooled_plane(op, what, shape.height, shape.width);
+  return shape;
+}
+
+// The planes, or lines, of a tensor that is contiguous or channels_last.
+Images padded_images(const char* op, const Tensor& x, const Shape& shape, int64_t dims, bool channels_last) {
+  return dims == 2 ? pooled_images(op, x, channels_last) : *images_of(x, shape, 1);
+}
+
+Tensor new_like(const Tensor& x, const Shape& shape, int64_t dims, bool channels_last) {
+  if (x.dim() == 1) return new_strided(x, {shape.width}, {1});
+  return new_planes(x, dims == 2 ? shape.height : x.size(x.dim() - 2), shape.width, channels_last);
+}
+
+// x followed by zeros up to `grid`, filtered there, and the first `size` of the result: a linear correlation by transforms.
+Tensor fft_filter_padded(const Tensor& x, const Tensor& response, const std::optional<Tensor>& imag,
+                         std::vector<int64_t> grid, std::vector<int64_t> size) {
+  const char* op = "fft_filter_padded";
+  const int64_t dims = static_cast<int64_t>(grid.size());
+  STD_TORCH_CHECK((dims == 1 || dims == 2) && grid.size() == size.size(), op,
+                  ": grid and size must both hold 1 or 2 numbers");
+  const Shape shape = checked_shape(op, "x", x, dims);
+  const Shape on_grid = plane_of(op, "the grid", grid, shape), cut = plane_of(op, "the output", size, shape);
+  STD_TORCH_CHECK(
+      std::max(shape.height, cut.height) <= on_grid.height && std::max(shape.width, cut.width) <= on_grid.width, op,
+      ": grid must hold x and the output, got ", on_grid.height, " x ", on_grid.width);
+  const Responses responses = checked_responses(op, x, on_grid, response, imag, dims, false);
+  const bool channels_last = dims == 2 && is_channels_last(x);
+  const Tensor y = new_like(x, cut, dims, channels_last);
+  if (y.numel() == 0) return y;
+  const Tensor source = in_layout(x, channels_last);
+  visit_compute_type(x, [&](auto zero) {
+    using T = decltype(zero);
+    const cpu::Kernels<T>& kernels = cpu::kernels<T>();
+    FilterBank<T> bank{};
+    bank.x = padded_images(op, source, shape, dims, channels_last);
+    bank.y = padded_images(op, y, cut, dims, channels_last);
+    const int64_t planes = responses.channels == 1 ? bank.x.planes() : bank.x.batch;
+    FilterForm form = choose_filter_form(on_grid.height, on_grid.width, planes, kernels.lanes);
+    // A plane of one column is no run of memory on both sides.
+    if (form.line && dims == 2) {
+      form = {static_cast<int>(on_grid.height), static_cast<int>(on_grid.width), false, false};
+    }
+    const T* im = responses.im ? static_cast<const T*>(responses.im->const_data_ptr()) : nullptr;
+    const auto tables = cached_tables<T>(cached_filter_plan<T>(form, kernels.lanes),
+                                         {static_cast<const T*>(responses.re.const_data_ptr()), im, 1,
+                                          responses.channels, on_grid.height, on_grid.width});
+    tables->attach(bank);
+    const int64_t items = kernels.filter_bank_items(bank);
+    const int64_t elements = bank.x.planes() * on_grid.height * on_grid.width / items;
+    run_parallel(items, grain_of(elements), kernels.filter_bank_scratch(bank),
+                 [&](int64_t begin, int64_t end, void* scratch) { kernels.filter_bank(bank, begin, end, scratch); });
+  });
+  return y;
+}
+
 // The R (+ 1) slabs of a bank, through a contiguous stand-in where x's layout cannot be written.
 Tensor run_slabs(const Tensor& x, const Shape& shape, const Responses& responses, int64_t dims, Complement complement,
                  std::optional<Tensor>* high) {
@@ -216,6 +278,7 @@ Tensor split_bands(const Tensor& x, const Tensor& responses, int64_t dims) {
 STABLE_TORCH_LIBRARY_IMPL(freqops, CPU, m) {
   m.impl("fft_filter", TORCH_BOX(&freqops::fft_filter));
   m.impl("fft_filter.out", TORCH_BOX(&freqops::fft_filter_out));
+  m.impl("fft_filter_padded", TORCH_BOX(&freqops::fft_filter_padded));
   m.impl("filter_bank", TORCH_BOX(&freqops::filter_bank));
   m.impl("filter_bank_adjoint", TORCH_BOX(&freqops::filter_bank_adjoint));
   m.impl("low_high", TORCH_BOX(&freqops::low_high));

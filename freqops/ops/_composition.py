@@ -65,6 +65,34 @@ def fft_filter_out(
     return out.copy_(_image(_spectrum(x, dims) * gain, x.shape[-dims:]))
 
 
+def fft_filter_padded(
+    x: Tensor, response: Tensor, imag: Tensor | None, grid: Sequence[int], size: Sequence[int]
+) -> Tensor:
+    """The op of this name: the transforms fill up with zeros themselves.
+
+    Raises:
+        RuntimeError: x or what is asked for is larger than the grid, or numbers are missing.
+    """
+    spans = x.shape[-len(grid) :], size
+    if len(grid) not in (1, 2) or any(
+        len(span) != len(grid) or any(n > m for n, m in zip(span, grid, strict=True))
+        for span in spans
+    ):
+        raise RuntimeError(
+            f"fft_filter_padded: grid must hold x and the output, got {list(grid)} for "
+            f"{list(x.shape)} and {list(size)}"
+        )
+    out = like_pooled(x, size)
+    if out.numel() == 0:
+        return out
+    dims = len(grid)
+    axes = tuple(range(-dims, 0))
+    gain = symmetrised(response, imag, grid[-1], dims)
+    spectrum = torch.fft.rfftn(x.to(compute_dtype(x.dtype)), s=tuple(grid), dim=axes) * gain
+    y = _image(spectrum, torch.Size(grid))[..., : size[-1]]
+    return out.copy_(y if dims == 1 else y[..., : size[0], :])
+
+
 def filter_bank(x: Tensor, responses: Tensor, imag: Tensor | None, dims: int) -> Tensor:
     """The op of this name: the forward transform is shared."""
     out = slabs_like_input(x, responses.shape[0])

@@ -55,12 +55,58 @@ class Kernels:
         form: str = self._answer(question, device or x.device, *_plane(x, dims))
         return form
 
+    def padded_form(
+        self,
+        x: Tensor,
+        sides: Sequence[int],
+        grid: Sequence[int],
+        size: Sequence[int],
+        device: torch.device | None = None,
+    ) -> str:
+        """The form of fft_filter_padded's kernels that takes planes of these sides; or "none"."""
+        if _why_never(x, len(grid)):
+            return "none"
+        question = self._ops.fft_filter_padded_form.default
+        numbers = (tuple(_plane_sizes(sizes)) for sizes in (sides, grid, size))
+        form: str = self._answer(question, device or x.device, *numbers)
+        return form
+
+    def padded_grid(
+        self,
+        x: Tensor,
+        sides: Sequence[int],
+        least: Sequence[int],
+        size: Sequence[int],
+        device: torch.device | None = None,
+    ) -> tuple[int, ...]:
+        """The smallest grid, of at least these sides, that fft_filter_padded has a kernel made for.
+
+        Such a kernel skips the zeros, so it is sooner on its larger grid than those for any size.
+        Empty where there is none.
+        """
+        if _why_never(x, 2):
+            return ()
+        question = self._ops.fft_filter_padded_grid.default
+        numbers = tuple(sides), tuple(least), tuple(size)
+        return tuple(self._answer(question, device or x.device, *numbers))
+
     def correlates(self, x: Tensor, dims: int, device: torch.device | None = None) -> bool:
         """Whether the kernels of spectral_correlation take the planes of x."""
+        return self._correlates(x, dims, _plane(x, dims), device)
+
+    def correlates_on(
+        self, x: Tensor, grid: Sequence[int], device: torch.device | None = None
+    ) -> bool:
+        """Whether they take planes like x that zeros follow up to the grid."""
+        return self._correlates(x, len(grid), _plane_sizes(grid), device)
+
+    def _correlates(
+        self, x: Tensor, dims: int, plane: Sequence[int], device: torch.device | None
+    ) -> bool:
         if _why_never(x, dims):
             return False
         question = self._ops.spectral_correlation_takes.default
-        return bool(self._answer(question, device or x.device, *_plane(x, dims)))
+        return bool(self._answer(question, device or x.device, *plane))
 
     def mixes(self, x: Tensor, over_channels: bool, device: torch.device | None = None) -> bool:
         """Whether the kernels of mix_amplitude_phase take images like x."""
@@ -109,6 +155,27 @@ class Kernels:
             return _composition.fft_filter_out(x, response, imag, dims, out=out)
         (filtered,) = self._run(form, x, response, imag, dims)
         return out.copy_(filtered)
+
+    def fft_filter_padded(
+        self,
+        x: Tensor,
+        response: Tensor,
+        imag: Tensor | None,
+        grid: Sequence[int],
+        size: Sequence[int],
+    ) -> Tensor:
+        """The op of this name."""
+        form = self.padded_form(x, x.shape[-len(grid) :], grid, size)
+        if x.numel() == 0 or form == "none":
+            return _composition.fft_filter_padded(x, response, imag, grid, size)
+        dims = len(grid)
+        parts = [None if t is None else t.contiguous() for t in (x, response, imag)]
+        planes = [None if t is None else _as_planes(t, dims) for t in parts]
+        sizes = [list(_plane_sizes(numbers)) for numbers in (grid, size)]
+        y: Tensor = self._ops.fft_filter_padded_planes(*planes, *sizes)
+        if dims == 1:
+            return _reshaped(y, [*x.shape[:-1], *size])
+        return like_pooled(x, size).copy_(y) if is_channels_last(x) else y
 
     def filter_bank(self, x: Tensor, responses: Tensor, imag: Tensor | None, dims: int) -> Tensor:
         """The op of this name: one forward transform for all responses."""
@@ -163,6 +230,20 @@ class Kernels:
             return _composition.spectral_correlation(x, y, channels, dims)
         planes = [_as_planes(images.contiguous(), dims) for images in (x, y)]
         real, imag = self._ops.spectral_correlation_planes.default(*planes, channels)
+        shape = [*real.shape[:-2], *real.shape[-dims:]]
+        return _reshaped(real, shape), _reshaped(imag, shape)
+
+    def spectral_correlation_padded(
+        self, x: Tensor, y: Tensor, channels: int, grid: Sequence[int]
+    ) -> tuple[Tensor, Tensor]:
+        """spectral_correlation of planes that zeros follow up to the grid, without copies of them.
+
+        No op of its own: convolutions call it below autograd, for grids of ``correlates_on``.
+        """
+        dims = len(grid)
+        planes = [_as_planes(images.contiguous(), dims) for images in (x, y)]
+        correlate = self._ops.spectral_correlation_padded_planes.default
+        real, imag = correlate(*planes, channels, list(_plane_sizes(grid)))
         shape = [*real.shape[:-2], *real.shape[-dims:]]
         return _reshaped(real, shape), _reshaped(imag, shape)
 
@@ -299,6 +380,7 @@ def implementations(kernels: Kernels | None) -> dict[str, Callable[..., Any]]:
     return {
         "fft_filter": source.fft_filter,
         "fft_filter.out": source.fft_filter_out,
+        "fft_filter_padded": source.fft_filter_padded,
         "filter_bank": source.filter_bank,
         "filter_bank_adjoint": source.filter_bank_adjoint,
         "low_high": source.low_high,
@@ -310,6 +392,13 @@ def implementations(kernels: Kernels | None) -> dict[str, Callable[..., Any]]:
 
 
 KERNELS = Kernels(torch.ops.freqops) if hasattr(torch.ops.freqops, "fft_filter_planes") else None
+
+
+def kernels_on(device: torch.device) -> Kernels | None:
+    """The kernels for what lies on this device, if there are any."""
+    return KERNELS if device.type == "cuda" else None
+
+
 _library = torch.library.Library("freqops", "FRAGMENT")  # type: ignore[no-untyped-call]
 for _name, _implementation in implementations(KERNELS).items():
     _library.impl(_name, _implementation, "CUDA")  # type: ignore[no-untyped-call]

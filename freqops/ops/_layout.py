@@ -33,9 +33,11 @@ def is_channels_last(x: Tensor) -> bool:
 
 
 def like_pooled(x: Tensor, size: Sequence[int]) -> Tensor:
-    """Uninitialised, of x's shape before the last two axes; channels_last if x is."""
-    out = x.new_empty([*x.shape[:-2], *size])
-    return torch.empty_like(out, memory_format=torch.channels_last) if is_channels_last(x) else out
+    """Uninitialised, its last axes of this size, the others x's; planes channels_last if x is."""
+    out = x.new_empty([*x.shape[: -len(size)], *size])
+    if len(size) == 2 and is_channels_last(x):
+        return torch.empty_like(out, memory_format=torch.channels_last)
+    return out
 
 
 def in_format_of(x: Tensor, y: Tensor, dims: int = 2) -> Tensor:

@@ -7,6 +7,7 @@ from typing import Any
 
 from torch import Tensor, nn
 
+from freqops.surgery.checks import check_model
 from freqops.surgery.conversion import Conversion
 from freqops.surgery.convert import convert
 from freqops.surgery.recipes.named import RECIPES, Chosen
@@ -18,14 +19,6 @@ from freqops.surgery.sites.walk import find_sites
 from freqops.surgery.tracing.trace import trace
 
 _PADDING_MODES = ("reflect", "replicate", "zeros", "circular")
-_WRAPPED = {
-    "OptimizedModule": "is compiled: convert the model first, then compile it",
-    "DistributedDataParallel": "is wrapped in DDP: convert model.module before wrapping it",
-    "DataParallel": "is wrapped in DataParallel: convert model.module",
-    "FullyShardedDataParallel": "is sharded by FSDP: convert the model before sharding it",
-    "FSDPModule": "is sharded by fully_shard: convert the model before sharding it",
-    "ScriptModule": "is compiled by torch.jit: convert the Python model, and use torch.export",
-}
 
 
 def antialias(
@@ -97,7 +90,7 @@ def antialias(
         'MaxBlurPool2d(kernel_size=2, taps=3, stride=2)'
         >>> report.undo()
     """
-    _check_model(model)
+    check_model("antialias", model)
     _check_arguments(recipe, taps, padding_mode)
     seen = trace(model, example)
     sites = find_sites(model, seen)
@@ -113,21 +106,6 @@ def _rules(recipe: Any, place: Placer, taps: Any, padding_mode: str) -> Recipe:
 
 
 # --- checks -------------------------------------------------------------------------------------
-
-
-def _check_model(model: object) -> None:
-    if not isinstance(model, nn.Module):
-        raise TypeError(f"antialias: model must be an nn.Module, got {type(model).__name__}")
-    for name, module in model.named_modules():
-        what = f"its {name}" if name else "it"
-        for cls in type(module).__mro__:
-            if cls.__name__ in _WRAPPED and cls.__module__.startswith("torch."):
-                raise ValueError(
-                    f"antialias: model must be a plain module, but {what} {_WRAPPED[cls.__name__]}"
-                )
-        if module._compiled_call_impl is not None:
-            why = _WRAPPED["OptimizedModule"]
-            raise ValueError(f"antialias: model must be a plain module, but {what} {why}")
 
 
 def _check_arguments(recipe: object, taps: object, padding_mode: object) -> None:

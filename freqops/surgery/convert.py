@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import Any, Protocol
 
 from torch import nn
 
 from freqops.surgery.conversion import Conversion
-from freqops.surgery.recipes.recipe import Planned, Recipe
+from freqops.surgery.recipes.recipe import Planned
 from freqops.surgery.records import Row
 from freqops.surgery.sites.site import Site
 from freqops.surgery.tracing.graph import Call, Trace, Value
@@ -16,11 +16,23 @@ from freqops.surgery.tracing.trace import trace
 from freqops.surgery.treatment import Treatment
 
 
+class Rules(Protocol):
+    """What becomes of sites."""
+
+    name: str
+
+    def plan_all(self, sites: Sequence[Site]) -> list[Planned | str]:
+        """What is to be done about each site, or why nothing."""
+
+    def finish(self, planned: Sequence[Planned]) -> None:
+        """What concerns several sites; called again where less of the plan is carried out."""
+
+
 def convert(
     model: nn.Module,
     sites: Sequence[Site],
     chosen: Mapping[str, str],
-    rules: Recipe,
+    rules: Rules,
     *,
     seen: Trace,
     example: Any,
@@ -57,7 +69,7 @@ def convert(
 
 
 def _decided(
-    sites: Sequence[Site], chosen: Mapping[str, str], rules: Recipe
+    sites: Sequence[Site], chosen: Mapping[str, str], rules: Rules
 ) -> dict[str, Planned | str]:
     """What is to be done about each site by name, or why nothing."""
     left = {site.name: site.obstacle or chosen[site.name] for site in sites}
@@ -76,7 +88,7 @@ def _row(site: Site, before: str, decision: Planned | str) -> Row:
 
 
 def largest_sound(
-    model: nn.Module, before: Trace, example: Any, planned: Sequence[Planned], rules: Recipe
+    model: nn.Module, before: Trace, example: Any, planned: Sequence[Planned], rules: Rules
 ) -> tuple[Treatment, list[Planned], dict[str, str]]:
     """Applies what keeps every size.
 

@@ -79,6 +79,9 @@ def _calls_of(planned: Planned, seen: Trace) -> tuple[Call, ...]:
 
 def _counted(planned: Planned, calls: Sequence[Call], itemsize: int) -> tuple[int, int]:
     """(MACs, bytes) that are added in all calls; 0 where the trace doesn't say."""
+    if planned.added is not None:
+        counted = [planned.added(call, itemsize) for call in calls]
+        return sum(macs for macs, _ in counted), sum(amount for _, amount in counted)
     if planned.site.window is None or not list(_steps(planned)):
         return 0, 0  # the last: another site has the blur for both
     each = [_counted_once(planned, planned.site.window, call, itemsize) for call in calls]

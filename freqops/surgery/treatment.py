@@ -2,16 +2,16 @@
 
 A treated module is the same object, of a subclass that is generated for its class and for what is
 done to it. The steps are submodules without parameters or persistent buffers, so ``state_dict``
-does not change; what walks over submodules (``.to``, ``print``, ``deepcopy``) finds the steps. What
-was done stands in the class, as a :class:`Layout`, from which a pickled module gets its class
-again.
+does not change; what walks over submodules (``.to``, ``print``, ``deepcopy``) finds the steps. Or
+it takes another form: a class that computes with the same parameters in another way. What was done
+stands in the class, as a :class:`Layout`, from which a pickled module gets its class again.
 """
 
 from __future__ import annotations
 
 import copyreg
 import pickle
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, replace
 from typing import Any, Literal
 
@@ -20,7 +20,20 @@ from torch.nn.utils import parametrize
 
 from freqops.surgery.rewriting.calls import Place, rewritten
 
-Role = Literal["attribute", "input", "instead", "output", "call", "mark"]
+Role = Literal["attribute", "input", "instead", "output", "call", "mark", "form"]
+
+
+@dataclass(frozen=True)
+class Form:
+    """Another way for a module to compute what it does with the parameters that it has.
+
+    Attributes:
+        cls: what it becomes an instance of, beside its own class: one with the same parameters.
+        attributes: what instances of that have, and those of its own class have not.
+    """
+
+    cls: type[nn.Module]
+    attributes: Mapping[str, Any]
 
 
 @dataclass(frozen=True)
@@ -34,6 +47,8 @@ class Layout:
         calls: (place, step) of each functional call in its methods that became a call of a step.
         attributes: (name, what it was) of each attribute that has another value now.
         marked: it is anti-aliased by what is done to other modules.
+        form: class whose forward it has.
+        added: names of the attributes that came with that.
     """
 
     inputs: tuple[str, ...] = ()
@@ -42,6 +57,8 @@ class Layout:
     calls: tuple[tuple[Place, str], ...] = ()
     attributes: tuple[tuple[str, Any], ...] = ()
     marked: bool = False
+    form: type[nn.Module] | None = None
+    added: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -51,9 +68,9 @@ class Edit:
     Attributes:
         module: to change.
         role: what of it: an attribute, a step before ("input"), instead of or after ("output") its
-            forward, a step in place of a functional call in one of its methods, or nothing but a
-            mark that says it is taken care of.
-        value: the attribute's new value, or the step; None for a mark.
+            forward, a step in place of a functional call in one of its methods, nothing but a mark
+            that says it is taken care of, or the form it takes.
+        value: the attribute's new value, the step, or the form; None for a mark.
         name: of the attribute, or what the step's name should begin with.
         place: of the functional call, for that role.
     """
@@ -136,11 +153,21 @@ def _apply(edit: Edit) -> str:
     if edit.role == "mark":
         _set_layout(module, replace(layout, marked=True))
         return "mark"
+    if edit.role == "form":
+        return _reform(module, edit.value, layout)
     name = _free_name(module, edit.name or f"antialias_{edit.role}")
     _set_layout(module, _with_step(layout, edit, name))
     edit.value.train(module.training)
     module._modules[name] = edit.value
     return name
+
+
+def _reform(module: nn.Module, form: Form, layout: Layout) -> str:
+    assert layout.form is None, layout.form
+    assert not any(hasattr(module, name) for name in form.attributes), form
+    _set_layout(module, replace(layout, form=form.cls, added=tuple(form.attributes)))
+    module.__dict__.update(form.attributes)
+    return form.cls.__name__
 
 
 def _with_step(layout: Layout, edit: Edit, name: str) -> Layout:
@@ -161,6 +188,8 @@ def _check_still_there(edit: Edit, name: str) -> None:
         there = name in dict(layout.attributes)
     elif edit.role == "mark":
         there = layout.marked
+    elif edit.role == "form":
+        there = layout.form is edit.value.cls
     else:
         there = name in step_names(edit.module) and edit.module._modules.get(name) is edit.value
     if not there:
@@ -179,6 +208,11 @@ def _revert(edit: Edit, name: str) -> None:
         return
     if edit.role == "mark":
         _set_layout(module, replace(layout, marked=False))
+        return
+    if edit.role == "form":
+        for added in layout.added:
+            module.__dict__.pop(added, None)
+        _set_layout(module, replace(layout, form=None, added=()))
         return
     _set_layout(
         module,
@@ -243,8 +277,19 @@ def _class_for(base: type[nn.Module], layout: Layout) -> type[nn.Module]:
     if layout.inputs or layout.instead or layout.outputs:
         namespace["forward"] = _forward(base, layout, namespace.get("forward"))
     metaclass: Any = type(base)
-    made: type[nn.Module] = metaclass(f"Antialiased{base.__name__}", (base,), namespace)
+    bases = (base,) if layout.form is None else (layout.form, base)
+    made: type[nn.Module] = metaclass(_name(base, layout), bases, namespace)
     return made
+
+
+def _name(base: type[nn.Module], layout: Layout) -> str:
+    """As print shows it: AntialiasedConv2d, FFTConv2d, FFTConv2dOfOwnConv."""
+    name = base.__name__
+    if layout.form is not None:
+        form = layout.form.__name__
+        name = form if form.endswith(name) else f"{form}Of{name}"
+    only_form = Layout(form=layout.form, added=layout.added)
+    return name if layout == only_form else f"Antialiased{name}"
 
 
 def _forward(
@@ -262,7 +307,7 @@ def _forward(
         elif replaced is not None:
             y = replaced(self, *args, **kwargs)
         else:  # looked up on each call: somebody may patch the class
-            y = base.forward(self, *args, **kwargs)
+            y = (layout.form or base).forward(self, *args, **kwargs)
         for name in layout.outputs:
             y = getattr(self, name)(y)
         return y

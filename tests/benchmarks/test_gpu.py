@@ -16,6 +16,8 @@ import torch
 
 from freqops.bench.timing import Contender, Timing, interleave
 
+import freqops
+
 ROOT = Path(__file__).parents[2]
 COMMAND = [sys.executable, str(ROOT / "benchmarks" / "gpu.py")]
 
@@ -34,9 +36,10 @@ def test_every_size_is_measured_large_in_both_types() -> None:
             )
             moved = element_bytes * torch.Size(row.shape).numel()
             assert gpu_plan.HEADLINE_BYTES <= moved < 1.2 * gpu_plan.HEADLINE_BYTES
-    assert {row.shape for row in rows if row.predicted_us} == set(gpu_plan.PREDICTED)
+    predicted = {row.shape for row in rows if row.op == "filter" and row.predicted_us}
+    assert predicted == set(gpu_plan.PREDICTED)
     ops = {"filter", "bank", "low_high", "mix", "blur", "max_blur", "spectral_pool"}
-    assert {row.op for row in rows} == ops
+    assert {row.op for row in rows} == ops | {"depthwise", "band_limited"}
 
 
 def test_pools_are_measured_in_both_layouts_types_and_directions() -> None:
@@ -90,6 +93,80 @@ def test_spectral_pool_scene(dtype: str) -> None:
         error = (way.call(way.inputs[0]).double() - exact).norm() / exact.norm()
         assert error < (1e-6 if dtype == "float32" else 4e-3), way.name
     assert scene.moved_bytes == inputs[0].element_size() * 2 * 3 * (28 * 28 + 14 * 14)
+
+
+def test_convolutions_are_measured_forward_in_both_types_and_backward() -> None:
+    rows = [row for row in gpu_plan.plans() if row.convolves]
+    assert len(rows) == len({row.label for row in rows}) == 3 * 5 + 2
+    depthwise = {(row.size, row.kernel) for row in rows if row.op == "depthwise"}
+    assert depthwise == {(56, 31), (56, 13), (56, 7), (28, 29), (14, 27)}
+    for side, kernel in depthwise:
+        of_it = [row for row in rows if (row.size, row.kernel) == (side, kernel)]
+        kinds = {(row.dtype, row.backward) for row in of_it}
+        assert kinds == {("float32", False), ("float32", True), ("bfloat16", False)}
+        (predicted,) = (row for row in of_it if row.predicted_us)
+        assert (predicted.dtype, predicted.backward) == ("float32", False)
+
+
+_TORCH = ["conv2d tf32", "conv2d NHWC"]
+every_convolution = pytest.mark.parametrize(
+    ("op", "kernel", "channels"), [("depthwise", 9, 3), ("band_limited", 3, 4)]
+)
+
+
+@pytest.mark.parametrize(
+    ("op", "kernel", "channels"), [("depthwise", 9, 3), ("band_limited", 3, 4)]
+)
+@pytest.mark.parametrize("dtype", ["float32", "bfloat16"])
+def test_convolution_scene(
+    op: Literal["depthwise", "band_limited"], kernel: int, channels: int, dtype: str
+) -> None:
+    """Forward all agree with float64; torch's own does not where frequencies are cut."""
+    plan = gpu_plan.Plan(op, (2, channels, 14, 14), dtype, kernel=kernel)
+    inputs = [torch.rand(plan.shape).to(getattr(torch, dtype)) for _ in range(2)]
+    scene = gpu_scene.scene(plan, inputs, None)
+    names = {way.name for way in scene.ways if way.role in ("ours", "peer")}
+    same = {*_TORCH} if op == "depthwise" else set()
+    assert names == {"freqops", "naive", "tuned"} | same
+    assert scene.exact is not None
+    exact = scene.exact([0, 1])
+    for way in scene.ways:
+        if way.role != "floor":
+            error = (way.call(way.inputs[0]).double() - exact).norm() / exact.norm()
+            assert error < (1e-6 if dtype == "float32" else 4e-3), way.name
+        elif way.name != "copy":
+            error = (way.call(way.inputs[0]).double() - exact).norm() / exact.norm()
+            assert error > 0.05, way.name
+    assert scene.moved_bytes == 2 * inputs[0].nbytes
+
+
+@pytest.mark.parametrize(
+    ("op", "kernel", "channels"), [("depthwise", 9, 3), ("band_limited", 3, 4)]
+)
+def test_convolution_backward_scene(
+    op: Literal["depthwise", "band_limited"], kernel: int, channels: int
+) -> None:
+    """Both gradients, of every contender, are those that autograd makes of our function."""
+    plan = gpu_plan.Plan(op, (2, channels, 14, 14), "float32", backward=True, kernel=kernel)
+    inputs = [torch.rand(plan.shape) for _ in range(2)]
+    torch.manual_seed(5)
+    scene = gpu_scene.scene(plan, inputs, None)
+    torch.manual_seed(5)
+    groups = channels if op == "depthwise" else 1
+    weight = torch.rand(channels, channels // groups, kernel, kernel) - 0.5
+    x, g = scene.ways[0].inputs[0]
+    x, weight = x.double().requires_grad_(), weight.double().requires_grad_()
+    if op == "depthwise":
+        y = freqops.fft_conv2d(x, weight, padding=kernel // 2, groups=groups, algorithm="fft")
+    else:
+        y = freqops.band_limited_conv2d(x, weight, padding=kernel // 2, band=4, fft_size=16)
+    expected = torch.autograd.grad(y, [x, weight], g.double())
+    checked = [way for way in scene.ways if way.role != "floor"]
+    assert len(checked) == (5 if op == "depthwise" else 3)
+    for way in checked:
+        for one, exact in zip(way.call(way.inputs[0]), expected, strict=True):
+            assert (one - exact).norm() < 2e-6 * exact.norm(), way.name
+    assert scene.moved_bytes == 3 * inputs[0].nbytes
 
 
 def test_only_the_sizes_asked_for() -> None:

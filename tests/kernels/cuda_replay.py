@@ -7,6 +7,7 @@ environment variable FREQOPS_REPLAY_LIBRARY names another build of it, for devel
 
 import ctypes
 import os
+import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 from functools import cache
@@ -15,6 +16,9 @@ from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor
+
+from freqops.ops import _cuda
+from freqops.ops._cuda import Kernels
 
 LIBRARY = Path(
     os.environ.get("FREQOPS_REPLAY_LIBRARY")
@@ -87,12 +91,30 @@ def last_launch() -> tuple[int, int]:
     return threads.value, shared_bytes.value
 
 
+@contextmanager
+def dispatched(kernels: Kernels) -> Iterator[None]:
+    """Until the end of the block, torch.ops.freqops does on the CPU what it does on CUDA.
+
+    Args:
+        kernels: those of the replay, in the place of the CUDA library's.
+    """
+    overridden = torch.library.Library("freqops", "IMPL")
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", message="(?s).*other operators may also be overridden")
+        for name, implementation in _cuda.implementations(kernels).items():
+            overridden.impl(name, implementation, "CPU", allow_override=True)
+    try:
+        yield
+    finally:
+        overridden._destroy()
+
+
 def takes(form: str, height: int, width: int) -> bool:
     answer: bool = ops().fft_filter_form_takes(form, height, width)
     return answer
 
 
-def _inside_margins(tensor: Tensor) -> Tensor:
+def inside_margins(tensor: Tensor) -> Tensor:
     """A contiguous copy between NaN: what is read beside it shows in the result."""
     margin = max(1024, tensor.shape[-2] * tensor.shape[-1])
     margin += -margin % 16  # the copy stays aligned, as tensors mostly are
@@ -125,12 +147,12 @@ def filtered(
     Returns:
         (y,) or (y, high), each of x's shape, with `bank` behind an axis R.
     """
-    x, real = _inside_margins(x), _inside_margins(real)
-    imag = None if imag is None else _inside_margins(imag)
+    x, real = inside_margins(x), inside_margins(real)
+    imag = None if imag is None else inside_margins(imag)
     responses = real.shape[0] if bank else 1
     channels = real.shape[-3] if real.dim() == 3 + bank else 0
     with device(backwards=backwards):
-        table = _inside_margins(ops().fft_filter_table(real, imag, form, x.shape[-1])[None])[0]
+        table = inside_margins(ops().fft_filter_table(real, imag, form, x.shape[-1])[None])[0]
         results = ops().fft_filter_planes(
             x, table, form, responses, channels, imag is not None, high
         )

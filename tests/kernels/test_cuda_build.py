@@ -69,6 +69,7 @@ OTHERS = {
     "LinesPlaneFilter": (128, 1000),
     "LinesFilterStep": (128, 600),
     "LinesRedo": (128, 300),
+    "PaddedPlaneFilter": (80, 8),  # none from compute capability 9.0 on
     "TransformPlanes": (128, 400),
     "TransformRows": (128, 0),
     "TransformColumns": (128, 0),

@@ -2,7 +2,6 @@
 
 import functools
 import gc
-import warnings
 import weakref
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -10,6 +9,7 @@ from typing import Any
 
 import pytest
 import torch
+from kernels import cuda_replay
 from kernels.cuda_replay import device, ops
 from ops.cases import (
     assert_compiles,
@@ -429,13 +429,8 @@ def test_threads_share_tables(kernels: Kernels) -> None:
 @pytest.fixture
 def dispatched(replayed: Kernels) -> Iterator[Kernels]:
     """torch.ops.freqops and the public functions do on the CPU what they do on CUDA."""
-    library = torch.library.Library("freqops", "IMPL")
-    with warnings.catch_warnings():
-        warnings.filterwarnings("ignore", message="(?s).*other operators may also be overridden")
-        for name, implementation in _cuda.implementations(replayed).items():
-            library.impl(name, implementation, "CPU", allow_override=True)
-    yield replayed
-    library._destroy()
+    with cuda_replay.dispatched(replayed):
+        yield replayed
 
 
 def without_faint_bins(x: Tensor) -> Tensor:

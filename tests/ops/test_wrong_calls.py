@@ -220,6 +220,50 @@ CALLS += [
     ),
 ]
 
+W4, Y4 = torch.randn(6, 3, 2, 3), torch.randn(2, 6, 5, 3)  # of X: [2, 3, 6, 5]
+CONV = ([1, 1], [0, 0], [1, 1], 1, [], [], 0.0)
+CALLS += [
+    *(
+        ("fft_conv", arguments)
+        for arguments in (
+            (X[0], W4, [5, 3], *CONV),
+            (X, W4[0], [5, 3], *CONV),
+            (X.int(), W4, [5, 3], *CONV),
+            (X, W4 + 0j, [5, 3], *CONV),
+            (X[0, 0].to_sparse(), W4, [5, 3], *CONV),
+            (X[..., :0], W4, [5, 3], *CONV),
+            (X, W4[..., :0], [5, 3], *CONV),
+            (X, W4[:, :2], [5, 3], *CONV),
+            (X, W4, [5], *CONV),
+            (X, W4, [5, 0], *CONV),
+            (X, W4, [5, HUGE], *CONV),
+            (X, W4, [5, 3], [], [], [], 1, [], [], 0.0),
+            (X, W4, [5, 3], [0, 1], *CONV[1:]),
+            (X, W4, [5, 3], [HUGE, 1], *CONV[1:]),
+            (X, W4, [5, 3], [1, 1], [-1, 0], *CONV[2:]),
+            (X, W4, [5, 3], [1, 1], [HUGE, 0], *CONV[2:]),
+            (X, W4, [5, 3], *CONV[:2], [1, 0], *CONV[3:]),
+            (X, W4, [5, 3], *CONV[:3], 0, *CONV[4:]),
+            (X, W4, [5, 3], *CONV[:3], 2, *CONV[4:]),
+            (X, W4, [5, 3], *CONV[:3], 3, *CONV[4:]),
+            (X, W4, [5, 3], *CONV[:4], [6], [], 0.0),
+            (X, W4, [5, 3], *CONV[:4], [5, 5], [], 0.0),
+            (X, W4, [5, 3], *CONV[:4], [HUGE, 5], [], 0.0),
+            (X, W4, [5, 3], *CONV[:4], [], [2], 0.0),
+            (X, W4, [5, 3], *CONV[:4], [], [-1, 2], 0.0),
+            (X, W4, [5, 3], *CONV[:4], [], [], 1.0),
+            (X, W4, [5, 3], *CONV[:4], [], [], -0.5),
+            (X, W4, [5, 3], *CONV[:4], [], [], float("nan")),
+        )
+    ),
+    ("fft_conv_adjoint", (Y4[:, :5], W4, [6, 5], *CONV)),
+    ("fft_conv_adjoint", (Y4, W4, [6, HUGE], *CONV)),
+    ("fft_conv_adjoint", (Y4, W4, [6, 5], *CONV[:3], 4, *CONV[4:])),
+    ("fft_conv_correlation", (X, Y4[:1], [2, 3], *CONV)),
+    ("fft_conv_correlation", (X, Y4, [2, 3], *CONV[:3], 2, *CONV[4:])),
+    ("fft_conv_correlation", (X, Y4, [HUGE, 3], *CONV)),
+]
+
 
 @pytest.mark.sanitizer
 @pytest.mark.parametrize("number", range(len(CALLS)), ids=lambda n: f"{n}-{CALLS[n][0]}")

@@ -12,7 +12,15 @@ from torch import Tensor, nn
 from torch.nn.utils import parametrize
 
 from freqops import BlurPool2d, MaxBlurPool2d
-from freqops.surgery.treatment import Edit, Treatment, base_class, is_treated, layout_of, step_names
+from freqops.surgery.treatment import (
+    Edit,
+    Form,
+    Treatment,
+    base_class,
+    is_treated,
+    layout_of,
+    step_names,
+)
 
 
 class Doubled(nn.Module):
@@ -23,6 +31,24 @@ class Doubled(nn.Module):
 class OwnPickle(nn.Conv2d):
     def __reduce__(self) -> Any:
         return OwnPickle, (3, 4, 3)
+
+
+class Scaled(nn.Conv2d):
+    """A form: the same parameters, another number to go with them."""
+
+    gain: float
+
+    def _conv_forward(self, input: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
+        return self.gain * super()._conv_forward(input, weight, bias)
+
+
+class Centred(nn.Conv2d):
+    def forward(self, x: Tensor) -> Tensor:
+        return super().forward(x - x.mean())
+
+
+def scaled(module: nn.Module, gain: float = 3.0) -> Edit:
+    return Edit(module, "form", Form(Scaled, {"gain": gain}))
 
 
 def edits(model: Plain) -> list[Edit]:
@@ -286,3 +312,80 @@ def test_marks() -> None:
     treatment.revert()
     assert not is_treated(conv)
     assert layout_of(Calls()) == layout_of(conv)
+
+
+# --- forms --------------------------------------------------------------------------------------
+
+
+def test_form() -> None:
+    conv, x = nn.Conv2d(3, 4, 3), torch.randn(1, 3, 8, 8)
+    held, plain, weight = list(vars(conv)), conv(x), conv.weight
+    treatment = Treatment([scaled(conv)])
+    treatment.apply()
+    assert isinstance(conv, Scaled)
+    assert type(conv).__name__ == "ScaledOfConv2d"
+    assert base_class(conv) is nn.Conv2d
+    assert conv.weight is weight
+    assert not is_treated(conv)  # it samples as it did
+    assert torch.equal(conv(x), 3 * plain)
+    for again in (copy.deepcopy(conv), pickle.loads(pickle.dumps(conv))):
+        assert type(again) is type(conv)
+        assert torch.equal(again(x), 3 * plain)
+    conv.gain = 5.0
+    assert torch.equal(conv(x), 5 * plain)
+    treatment.revert()
+    assert type(conv) is nn.Conv2d
+    assert list(vars(conv)) == held
+    assert torch.equal(conv(x), plain)
+    treatment.apply()
+    assert conv.gain == 3.0
+
+
+@pytest.mark.parametrize("first", ["form", "output"])
+def test_form_with_a_step(first: str) -> None:
+    conv, x = nn.Conv2d(3, 4, 3), torch.randn(1, 3, 8, 8)
+    plain = conv(x)
+    one, other = Treatment([scaled(conv)]), Treatment([Edit(conv, "output", nn.Tanh())])
+    for treatment in (one, other) if first == "form" else (other, one):
+        treatment.apply()
+    assert type(conv).__name__ == "AntialiasedScaledOfConv2d"
+    assert torch.equal(conv(x), torch.tanh(3 * plain))
+    one.revert()
+    assert torch.equal(conv(x), torch.tanh(plain))
+    other.revert()
+    assert type(conv) is nn.Conv2d
+
+
+def test_form_of_a_class_with_a_forward() -> None:
+    conv, x = Centred(3, 4, 3), torch.randn(1, 3, 8, 8)
+    plain = conv(x)
+    treatment = Treatment([scaled(conv)])
+    treatment.apply()
+    assert isinstance(conv, Scaled)
+    assert isinstance(conv, Centred)
+    assert torch.equal(conv(x), 3 * plain)
+    treatment.revert()
+    assert type(conv) is Centred
+
+
+def test_form_of_a_parametrized_module() -> None:
+    conv, x = nn.Conv2d(3, 4, 3), torch.randn(1, 3, 8, 8)
+    parametrize.register_parametrization(conv, "weight", Doubled())
+    plain = conv(x)
+    treatment = Treatment([scaled(conv)])
+    treatment.apply()
+    assert torch.equal(conv(x), 3 * plain)
+    parametrize.remove_parametrizations(conv, "weight")
+    assert isinstance(conv, Scaled)
+    torch.testing.assert_close(conv(x), 3 * plain)
+    treatment.revert()
+    assert type(conv) is nn.Conv2d
+
+
+def test_revert_of_a_form_that_was_taken() -> None:
+    conv = nn.Conv2d(3, 4, 3)
+    treatment = Treatment([scaled(conv)])
+    treatment.apply()
+    conv.__class__ = nn.Conv2d
+    with pytest.raises(RuntimeError, match="Conv2d was changed after the conversion"):
+        treatment.revert()

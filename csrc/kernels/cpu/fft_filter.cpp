@@ -1,11 +1,160 @@
 #include "../fft_filter.h"
 
+#include "channel_blocks.h"
 #include "columns_as_lanes.h"
 #include "dispatch.h"
 #include "planes_as_lanes.h"
 
 namespace freqops::cpu::FREQOPS_LEVEL {
 namespace {
+
+// How the planes of a bank are dealt out to items, and which ones an item has.
+template <class T, int Group>
+class Deal {
+ public:
+  explicit Deal(const FilterBank<T>& bank)
+      : bank_(bank), by_blocks_(Group == 2 && suits_blocks(bank)), per_channel_(bank.response_channels > 1) {}
+
+  // Whether items that follow one another have planes of adjacent channels, see below.
+  bool by_blocks() const { return by_blocks_; }
+
+  int64_t items() const {
+    const int64_t per_image = by_blocks_ && !per_channel_ ? rounded(bank_.x.channels) : 0;
+    return per_image ? bank_.x.batch * per_image : items_per_channel() * bank_.response_channels;
+  }
+
+  struct Planes {
+    int count;
+    int64_t n[Group], c[Group];
+    int64_t block;  // of channels, kLanes each
+  };
+
+  // Consecutive planes, or consecutive images of one channel where each channel has its response. By blocks, first all
+  // channels of a block for the same images.
+  Planes of(int64_t item) const {
+    Planes planes{};
+    if (by_blocks_) {
+      locate_in_block(item, planes);
+      return planes;
+    }
+    const int64_t total = per_channel_ ? bank_.x.batch : bank_.x.planes();
+    const int64_t first = item % items_per_channel() * Group;
+    planes.count = static_cast<int>(std::min<int64_t>(Group, total - first));
+    for (int i = 0; i < planes.count; ++i) {
+      planes.n[i] = per_channel_ ? first + i : (first + i) / bank_.x.channels;
+      planes.c[i] = per_channel_ ? item / items_per_channel() : (first + i) % bank_.x.channels;
+    }
+    return planes;
+  }
+
+ private:
+  static int64_t rounded(int64_t planes) { return (planes + Group - 1) / Group; }
+  int64_t items_per_channel() const { return rounded(per_channel_ ? bank_.x.batch : bank_.x.planes()); }
+
+  // Channels side by side, enough of them for a vector, and a block of planes that stays in the caches.
+  static bool suits_blocks(const FilterBank<T>& bank) {
+    constexpr int64_t kLargestPlane = int64_t{64} << 10;  // bytes
+    const auto beside = [](const Images& images) { return images.channel_stride == 1 && images.column_stride > 1; };
+    const int64_t plane = int64_t{bank.plan_h->length} * bank.plan_w->length * int64_t{sizeof(T)};
+    return bank.responses == 1 && bank.complement == Complement::kNone && !bank.step_cos && beside(bank.x) &&
+           beside(bank.y) && bank.x.channels >= kLanes<T> && plane <= kLargestPlane;
+  }
+
+  void locate_in_block(int64_t item, Planes& planes) const {
+    const int64_t channels = bank_.x.channels, own = per_channel_ ? items_per_channel() : rounded(channels);
+    if (!per_channel_) {
+      const int64_t c = item % own * Group;
+      planes.count = static_cast<int>(std::min<int64_t>(Group, channels - c));
+      for (int i = 0; i < planes.count; ++i) {
+        planes.n[i] = item / own;
+        planes.c[i] = c + i;
+      }
+    } else {
+      const int64_t block = item / (own * kLanes<T>), inside = item % (own * kLanes<T>);
+      const int64_t in_block = std::min<int64_t>(kLanes<T>, channels - block * kLanes<T>);
+      const int64_t first = inside / in_block * Group;
+      planes.count = static_cast<int>(std::min<int64_t>(Group, bank_.x.batch - first));
+      for (int i = 0; i < planes.count; ++i) {
+        planes.n[i] = first + i;
+        planes.c[i] = block * kLanes<T> + inside % in_block;
+      }
+    }
+    planes.block = planes.c[0] / kLanes<T>;
+  }
+
+  const FilterBank<T>& bank_;
+  bool by_blocks_, per_channel_;
+};
+
+// The planes of a block of channels of up to two images, gathered when the first of them is asked for and scattered when
+// the next block is.
+template <class T>
+class BlockStage {
+ public:
+  BlockStage(const FilterBank<T>& bank, Arena<T>& arena, bool used, size_t plane, int64_t stride)
+      : bank_(bank), plane_(plane + kApart), rows_(plane), stride_(stride) {
+    images_ = bank.response_channels > 1 ? 2 : 1;
+    const size_t elements = used ? images_ * kLanes<T> * plane_ : 0;
+    in_ = used ? arena.take(elements) : nullptr;
+    out_ = used ? arena.take(elements) : nullptr;
+  }
+
+  template <class Planes>
+  void show(const Planes& planes) {
+    const int images = planes.count > 1 && planes.n[1] != planes.n[0] ? 2 : 1;
+    if (planes.block != block_ || planes.n[0] != first_image_) {
+      put_back();
+      block_ = planes.block;
+      first_image_ = planes.n[0];
+      shown_ = images;
+      // A block at the end overlaps the one before it.
+      first_channel_ = std::min<int64_t>(block_ * kLanes<T>, bank_.x.channels - kLanes<T>);
+      begin_ = end_ = static_cast<int>(planes.c[0] - first_channel_);
+      for (int i = 0; i < shown_; ++i) gather(i);
+    }
+    end_ = static_cast<int>(planes.c[planes.count - 1] - first_channel_) + 1;
+  }
+
+  const T* in(int64_t n, int64_t c) const { return in_ + at(n, c); }
+  T* out(int64_t n, int64_t c) const { return out_ + at(n, c); }
+
+  // Writes what has been filtered since the block was gathered.
+  void put_back() {
+    for (int i = 0; i < shown_; ++i) {
+      const int64_t offset = bank_.y.offset(first_image_ + i, first_channel_ + begin_);
+      scatter_channels<T>(bank_.y, offset, begin_, end_, {out_ + image(i), plane_, stride_});
+    }
+    shown_ = 0;
+    block_ = -1;
+  }
+
+ private:
+  // Planes a multiple of 4 KiB apart would share their places in the first cache.
+  static constexpr size_t kApart = 17 * 64 / sizeof(T);
+
+  size_t image(int i) const { return i * kLanes<T> * plane_; }
+  size_t at(int64_t n, int64_t c) const {
+    return image(static_cast<int>(n - first_image_)) + static_cast<size_t>(c - first_channel_) * plane_;
+  }
+
+  void gather(int i) {
+    const StagedPlanes<T> planes{in_ + image(i), plane_, stride_};
+    gather_channels<T>(bank_.x, bank_.x.offset(first_image_ + i, first_channel_), kLanes<T>, planes);
+    for (int c = 0; c < kLanes<T>; ++c) {
+      T* plane = planes.data + c * plane_;
+      std::fill(plane + bank_.x.height * stride_, plane + rows_, T{0});
+    }
+  }
+
+  const FilterBank<T>& bank_;
+  size_t plane_, rows_;
+  int64_t stride_;
+  int images_;
+  T* in_;
+  T* out_;
+  int64_t block_ = -1, first_image_ = -1, first_channel_ = 0;
+  int shown_ = 0, begin_ = 0, end_ = 0;
+};
 
 // Runs a fused filter over groups of planes: addresses, staging, complements, and the redoing of groups in which a
 // plane is not finite.
@@ -14,41 +163,37 @@ class BankRunner {
  public:
   BankRunner(const FilterBank<T>& bank, void* scratch)
       : bank_(bank),
+        deal_(bank),
         arena_(scratch),
         filter_(bank, arena_),
         direct_in_(can_be_direct(bank.x)),
-        direct_out_(can_be_direct(bank.y)) {
-    // Columns as lanes read whole vectors of a row; planes as lanes see a plane as one run of elements.
-    stride_ = Group == 2 ? staged_stride<T>(width()) : width();
-    plane_ = std::max<size_t>(size_t(bank.x.height) * stride_, kLanes<T>);
+        direct_out_(can_be_direct(bank.y)),
+        // Columns as lanes read whole vectors of a row; planes as lanes see a plane as one run of elements.
+        stride_(Group == 2 ? staged_stride<T>(width()) : width()),
+        plane_(std::max<size_t>(size_t(height()) * stride_, kLanes<T>)),
+        blocks_(bank, arena_, deal_.by_blocks(), plane_, stride_) {
     for (int i = 0; i < Group; ++i) {
-      in_[i] = direct_in_ ? nullptr : arena_.take(plane_);
-      out_[i] = direct_out_ ? nullptr : arena_.take(plane_);
+      in_[i] = direct_in_ || deal_.by_blocks() ? nullptr : arena_.take(plane_);
+      out_[i] = direct_out_ || deal_.by_blocks() ? nullptr : arena_.take(plane_);
     }
     extra_ = direct_out_ || bank.complement == Complement::kNone ? nullptr : arena_.take(plane_ * Group);
   }
 
   size_t scratch_bytes() const { return arena_.bytes(); }
 
-  static int64_t items_per_channel(const FilterBank<T>& bank) {
-    const int64_t planes = bank.response_channels == 1 ? bank.x.planes() : bank.x.batch;
-    return (planes + Group - 1) / Group;
-  }
-  static int64_t items(const FilterBank<T>& bank) { return items_per_channel(bank) * bank.response_channels; }
-
   void run_item(int64_t item, int64_t end) {
-    locate(item);
+    planes_ = deal_.of(item);
+    if (deal_.by_blocks()) blocks_.show(planes_);
     FilterTask<T, Group> task;
     for (int i = 0; i < Group; ++i) {
-      const int j = i < count_ ? i : stand_in(i);
-      if (i < count_ && !direct_in_) gather_plane(bank_.x, n_[i], c_[i], in_[i], stride_);
-      task.in[i] = direct_in_ ? static_cast<const T*>(bank_.x.data) + bank_.x.offset(n_[j], c_[j]) : in_[j];
-      task.out[i] = direct_out_ ? static_cast<T*>(bank_.y.data) + bank_.y.offset(n_[j], c_[j]) : out_[j];
-      task.wanted[i] = i < count_;
+      const int j = i < planes_.count ? i : stand_in(i);
+      task.in[i] = input(j, i < planes_.count);
+      task.out[i] = output(j);
+      task.wanted[i] = i < planes_.count;
     }
     task.stride = stride_;
     task.response_stride = direct_out_ ? bank_.response_stride : 0;
-    task.channel = bank_.response_channels == 1 ? 0 : c_[0];
+    task.channel = bank_.response_channels == 1 ? 0 : planes_.c[0];
     // Small planes come quickly enough by themselves.
     constexpr size_t kWorthFetching = size_t{64} << 10;
     const bool consecutive = direct_in_ && bank_.response_channels == 1 && item + 1 < end;
@@ -57,39 +202,79 @@ class BankRunner {
     run_task(task);
   }
 
+  // After the last item.
+  void finish() { blocks_.put_back(); }
+
  private:
+  const T* input(int i, bool first_use) {
+    const int64_t n = planes_.n[i], c = planes_.c[i];
+    if (direct_in_) return static_cast<const T*>(bank_.x.data) + bank_.x.offset(n, c);
+    if (deal_.by_blocks()) return blocks_.in(n, c);
+    if (first_use) gather(i);
+    return in_[i];
+  }
+  T* output(int i) const {
+    const int64_t n = planes_.n[i], c = planes_.c[i];
+    if (direct_out_) return static_cast<T*>(bank_.y.data) + bank_.y.offset(n, c);
+    return deal_.by_blocks() ? blocks_.out(n, c) : out_[i];
+  }
+
   bool can_be_direct(const Images& images) const {
+    if (images.height != height() || images.width != width()) return false;
     if (Group == 2) return is_direct<T>(images);
     const bool same = std::is_same_v<T, double> || images.element == Element::kFloat;
     return same && images.column_stride == 1 && images.row_stride == images.width &&
            images.height * images.width >= kLanes<T>;
   }
-  int64_t width() const { return bank_.x.width; }
+  // Of the grid that is transformed; an image smaller than it is followed by zeros, a result the first part of it.
+  int64_t height() const { return bank_.plan_h->length; }
+  int64_t width() const { return bank_.plan_w->length; }
   int64_t remaining_planes(int64_t item) const { return std::max<int64_t>(0, bank_.x.planes() - (item + 1) * Group); }
+
+  void gather(int i) const {
+    int64_t rows = 0;
+    for_each_part(bank_.x, [&](const Images& part, int64_t skipped) {
+      gather_plane(part, part.offset(planes_.n[i], planes_.c[i]) + skipped, in_[i] + rows * stride_, stride_);
+      rows += part.height;
+    });
+    std::fill(in_[i] + rows * stride_, in_[i] + plane_, T{0});
+  }
+
+  void scatter(const Images& images, int64_t offset, const T* plane) const {
+    int64_t rows = 0;
+    for_each_part(images, [&](const Images& part, int64_t skipped) {
+      scatter_plane(part, offset + skipped, plane + rows * stride_, stride_);
+      rows += part.height;
+    });
+  }
+
+  // The images as rows of the grid, with the elements of a plane that come before. All of them at once, but for a line
+  // shorter than the grid it is cut into: that has whole rows, and the rest of a row.
+  template <class Visit>
+  void for_each_part(const Images& images, Visit&& visit) const {
+    const bool shorter_line = bank_.step_cos && images.height == 1 && height() > 1;
+    if (!shorter_line) return visit(images, int64_t{0});
+    Images part = images;
+    part.row_stride = width() * images.column_stride;
+    part.height = images.width / width();
+    part.width = width();
+    if (part.height > 0) visit(part, int64_t{0});
+    const int64_t skipped = part.height * part.row_stride;
+    part.height = 1;
+    part.width = images.width % width();
+    if (part.width > 0) visit(part, skipped);
+  }
 
   // What takes the place of a missing plane: an imaginary part repeats its own real part, so that it can spoil nobody.
   int stand_in(int i) const {
     const int real_part = i - Group / 2;
-    return real_part >= 0 && real_part < count_ ? real_part : count_ - 1;
-  }
-
-  // The planes of an item: consecutive ones, or consecutive images of one channel where each channel has its response.
-  void locate(int64_t item) {
-    const int64_t per_channel = items_per_channel(bank_);
-    const bool shared = bank_.response_channels == 1;
-    const int64_t planes = shared ? bank_.x.planes() : bank_.x.batch;
-    const int64_t first = item % per_channel * Group;
-    count_ = static_cast<int>(std::min<int64_t>(Group, planes - first));
-    for (int i = 0; i < count_; ++i) {
-      n_[i] = shared ? (first + i) / bank_.x.channels : first + i;
-      c_[i] = shared ? (first + i) % bank_.x.channels : item / per_channel;
-    }
+    return real_part >= 0 && real_part < planes_.count ? real_part : planes_.count - 1;
   }
 
   void run_task(const FilterTask<T, Group>& task) {
     const auto finish = [&](int r) { finish_response(task, r); };
     constexpr int kHalf = Group / 2;
-    const bool packed = count_ > kHalf;
+    const bool packed = planes_.count > kHalf;
     if (filter_.run(task, packed, finish)) return;
     for (int part = 0; part < 2; ++part) {
       FilterTask<T, Group> apart = task;
@@ -103,13 +288,14 @@ class BankRunner {
   }
 
   void finish_response(const FilterTask<T, Group>& task, int r) {
-    for (int i = 0; i < count_; ++i) {
+    if (deal_.by_blocks()) return;  // written with their block
+    for (int i = 0; i < planes_.count; ++i) {
       if (!task.wanted[i]) continue;
-      const int64_t offset = bank_.y.offset(n_[i], c_[i]) + r * bank_.response_stride;
+      const int64_t offset = bank_.y.offset(planes_.n[i], planes_.c[i]) + r * bank_.response_stride;
       const T* y = task.out[i] + r * task.response_stride;
       if (bank_.complement == Complement::kEach) finish_each(task.in[i], y, offset, i);
       if (bank_.complement == Complement::kRest) finish_rest(task.in[i], y, r, i);
-      if (!direct_out_) scatter_plane(bank_.y, offset, y, stride_);
+      if (!direct_out_) scatter(bank_.y, offset, y);
     }
   }
 
@@ -119,33 +305,34 @@ class BankRunner {
     if (!direct_out_) {
       Images target = bank_.y;
       target.data = bank_.high;
-      scatter_plane(target, offset, high, stride_);
+      scatter(target, offset, high);
     }
   }
 
   void finish_rest(const T* x, const T* y, int r, int i) {
-    const int64_t offset = bank_.y.offset(n_[i], c_[i]) + bank_.responses * bank_.response_stride;
+    const int64_t offset = bank_.y.offset(planes_.n[i], planes_.c[i]) + bank_.responses * bank_.response_stride;
     T* rest = direct_out_ ? static_cast<T*>(bank_.y.data) + offset : extra_ + i * plane_;
     subtract(r == 0 ? x : rest, y, rest);
-    if (!direct_out_ && r + 1 == bank_.responses) scatter_plane(bank_.y, offset, rest, stride_);
+    if (!direct_out_ && r + 1 == bank_.responses) scatter(bank_.y, offset, rest);
   }
 
   void subtract(const T* x, const T* y, T* out) const {
-    const size_t elements = size_t(bank_.x.height) * stride_;
+    const size_t elements = size_t(height()) * stride_;
     for (size_t e = 0; e < elements; ++e) out[e] = x[e] - y[e];
   }
 
   const FilterBank<T>& bank_;
+  Deal<T, Group> deal_;
   Arena<T> arena_;
   Filter filter_;
   bool direct_in_, direct_out_;
   int64_t stride_;
   size_t plane_;
+  BlockStage<T> blocks_;
   T* in_[Group];
   T* out_[Group];
   T* extra_;
-  int count_;
-  int64_t n_[Group], c_[Group];
+  typename Deal<T, Group>::Planes planes_;
 };
 
 template <class T>
@@ -161,13 +348,14 @@ size_t filter_bank_scratch(const FilterBank<T>& bank) {
 
 template <class T>
 int64_t filter_bank_items(const FilterBank<T>& bank) {
-  return bank.planes_as_lanes ? GroupRunner<T>::items(bank) : PairRunner<T>::items(bank);
+  return bank.planes_as_lanes ? Deal<T, kGroup<T>>(bank).items() : Deal<T, 2>(bank).items();
 }
 
 template <class Runner, class T>
 void run_items(const FilterBank<T>& bank, int64_t begin, int64_t end, void* scratch) {
   Runner runner(bank, scratch);
   for (int64_t item = begin; item < end; ++item) runner.run_item(item, end);
+  runner.finish();
 }
 
 template <class T>

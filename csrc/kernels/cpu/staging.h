@@ -145,10 +145,10 @@ bool is_direct(const Images& images) {
 }
 
 template <class T>
-void gather_plane(const Images& images, int64_t n, int64_t c, T* plane, int64_t stride) {
+void gather_plane(const Images& images, int64_t offset, T* plane, int64_t stride) {
   visit_element<T>(images.element, [&](auto* tag) {
     using From = std::remove_pointer_t<decltype(tag)>;
-    const From* source = static_cast<const From*>(images.data) + images.offset(n, c);
+    const From* source = static_cast<const From*>(images.data) + offset;
     for (int64_t h = 0; h < images.height; ++h) {
       const From* row = source + h * images.row_stride;
       T* out = plane + h * stride;
@@ -160,6 +160,11 @@ void gather_plane(const Images& images, int64_t n, int64_t c, T* plane, int64_t 
       for (int64_t w = images.width; w < stride; ++w) out[w] = 0;
     }
   });
+}
+
+template <class T>
+void gather_plane(const Images& images, int64_t n, int64_t c, T* plane, int64_t stride) {
+  gather_plane(images, images.offset(n, c), plane, stride);
 }
 
 template <class T>

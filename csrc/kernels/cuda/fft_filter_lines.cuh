@@ -64,6 +64,7 @@ struct LinesArguments {
   int64_t first_pair, chunk;
 
   FREQOPS_HOST_DEVICE int pixels() const { return geometry.pixels(); }
+  FREQOPS_HOST_DEVICE PlaneStrides strides() const { return {pixels(), pixels()}; }
   FREQOPS_HOST_DEVICE Gains gains(int r) const {
     return {table, complex_response, int64_t{r} * batch.channels * pixels()};
   }
@@ -84,11 +85,14 @@ struct LinesArguments {
 
 FREQOPS_HOST_DEVICE bool is_finite(Complex<float> value) { return is_finite(value.re) && is_finite(value.im); }
 
+// What follows takes its planes as Arguments say: LinesArguments, or those of fft_filter_padded.cuh.
+
 // Planes that fit shared memory.
+template <class Arguments_>
 class LinesPlaneFilter {
  public:
   static constexpr int kThreads = kLineThreads, kBlocksPerSm = 2, kSharedBytes = 0, kClusterBlocks = 1;
-  using Arguments = LinesArguments;
+  using Arguments = Arguments_;
 
   template <class Phases>
   static FREQOPS_HOST_DEVICE void run(const Phases& phases, unsigned index, unsigned count,
@@ -118,7 +122,7 @@ class LinesPlaneFilter {
   FREQOPS_HOST_DEVICE bool run_pass(const Phases& phases, int64_t first_pair, Pass pass) {
     phases.run([&](int thread) {
       for (int p = thread; p < arguments_.geometry.tiling.plane.pairs; p += kThreads) {
-        choose_pair(pair_[p], arguments_.batch, arguments_.pixels(), first_pair + p, pass);
+        choose_pair(pair_[p], arguments_.batch, arguments_.strides(), first_pair + p, pass);
       }
     });
     phases.run([&](int thread) { load(thread); });
@@ -182,9 +186,9 @@ class LinesPlaneFilter {
 
 // The steps of larger planes. A step takes one group of rows or columns of one pair; `slot` is the
 // pair's place in the chunk.
+template <class Arguments>
 class LinesSteps {
  public:
-  using Arguments = LinesArguments;
   using Value = Complex<float>;
 
   FREQOPS_HOST_DEVICE LinesSteps(const Arguments& arguments, unsigned char* shared)
@@ -280,10 +284,10 @@ class LinesSteps {
 // back).
 enum class LinesStep { kRowsForward, kColumns, kRowsInverse };
 
-template <LinesStep Step>
+template <class Arguments_, LinesStep Step>
 struct LinesFilterStep {
   static constexpr int kThreads = kLineThreads, kBlocksPerSm = 2, kSharedBytes = 0, kClusterBlocks = 1;
-  using Arguments = LinesArguments;
+  using Arguments = Arguments_;
 
   static FREQOPS_HOST_DEVICE const LineTiling& tiling(const Arguments& arguments) {
     return Step == LinesStep::kColumns ? arguments.geometry.tiling.columns : arguments.geometry.tiling.rows;
@@ -291,7 +295,7 @@ struct LinesFilterStep {
 
   template <class Phases>
   static FREQOPS_HOST_DEVICE void run(const Phases& phases, unsigned index, unsigned, const Arguments& arguments) {
-    LinesSteps steps(arguments, phases.own_shared());
+    LinesSteps<Arguments> steps(arguments, phases.own_shared());
     int item = tiling(arguments).by_groups.quotient(static_cast<int>(index));
     const int group = static_cast<int>(index) - item * tiling(arguments).groups;
     int r = 0;
@@ -301,7 +305,7 @@ struct LinesFilterStep {
       item = slot;
     }
     const int64_t number = arguments.first_pair + item;
-    const PlanePair pair = pair_at(arguments.batch, arguments.pixels(), number);
+    const PlanePair pair = pair_at(arguments.batch, arguments.strides(), number);
     if constexpr (Step == LinesStep::kRowsForward) {
       steps.rows_forward(phases, pair, item, group);
     } else if constexpr (Step == LinesStep::kColumns) {
@@ -317,9 +321,10 @@ struct LinesFilterStep {
 };
 
 // Goes through the flags and redoes both planes of a noted pair, all steps in one block.
+template <class Arguments_>
 struct LinesRedo {
   static constexpr int kThreads = kLineThreads, kBlocksPerSm = 2, kSharedBytes = 0, kClusterBlocks = 1;
-  using Arguments = LinesArguments;
+  using Arguments = Arguments_;
 
   template <class Phases>
   static FREQOPS_HOST_DEVICE void run(const Phases& phases, unsigned index, unsigned count,
@@ -334,8 +339,8 @@ struct LinesRedo {
   template <class Phases>
   static FREQOPS_HOST_DEVICE void redo(const Phases& phases, unsigned slot, int64_t number, Pass pass,
                                        const Arguments& arguments) {
-    LinesSteps steps(arguments, phases.own_shared());
-    PlanePair pair = pair_at(arguments.batch, arguments.pixels(), number);
+    LinesSteps<Arguments> steps(arguments, phases.own_shared());
+    PlanePair pair = pair_at(arguments.batch, arguments.strides(), number);
     set_apart(pair, pass);
     // A block's barrier also orders its reads and writes of device memory.
     for (int group = 0; group < arguments.geometry.tiling.rows.groups; ++group)
@@ -377,7 +382,7 @@ bool plan_filter_geometry(const Launcher& launcher, const FilterShape& shape, Li
 template <class Launcher>
 int64_t lines_plane_blocks(const Launcher& launcher, const FilterShape& shape, const PlaneTiling& tiling) {
   const int64_t groups = (pairs_of(shape) + tiling.pairs - 1) / tiling.pairs;
-  return shape.many() ? persistent_blocks<LinesPlaneFilter>(launcher, groups) : groups;
+  return shape.many() ? persistent_blocks<LinesPlaneFilter<LinesArguments>>(launcher, groups) : groups;
 }
 
 template <class Launcher>
@@ -393,8 +398,8 @@ int64_t lines_work_bytes(const Launcher& launcher, const FilterShape& shape) {
   return lines_plane_blocks(launcher, shape, plane) * plane.pairs * shape.pixels() * int64_t{sizeof(Complex<float>)};
 }
 
-template <class Launcher>
-int run_lines_in_chunks(const Launcher& launcher, const FilterShape& shape, LinesArguments& arguments) {
+template <class Launcher, class Arguments>
+int run_lines_in_chunks(const Launcher& launcher, const FilterShape& shape, Arguments& arguments) {
   const int64_t pairs = arguments.batch.pairs();
   const LinesChunks chunks = lines_chunks(shape, pairs);
   const LineTiling& rows = arguments.geometry.tiling.rows;
@@ -408,9 +413,9 @@ int run_lines_in_chunks(const Launcher& launcher, const FilterShape& shape, Line
   if (const int error = launcher.fill_zero(arguments.redo, chunks.flag_bytes)) return error;
   for (arguments.first_pair = 0; arguments.first_pair < pairs; arguments.first_pair += chunks.pairs) {
     const int64_t here = std::min(chunks.pairs, pairs - arguments.first_pair);
-    using Forward = LinesFilterStep<LinesStep::kRowsForward>;
-    using Columns = LinesFilterStep<LinesStep::kColumns>;
-    using Inverse = LinesFilterStep<LinesStep::kRowsInverse>;
+    using Forward = LinesFilterStep<Arguments, LinesStep::kRowsForward>;
+    using Columns = LinesFilterStep<Arguments, LinesStep::kColumns>;
+    using Inverse = LinesFilterStep<Arguments, LinesStep::kRowsInverse>;
     if (const int error = launcher.template run<Forward>(here * rows.groups, rows.shared_bytes, arguments)) {
       return error;
     }
@@ -422,31 +427,37 @@ int run_lines_in_chunks(const Launcher& launcher, const FilterShape& shape, Line
       return error;
     }
   }
-  return launcher.template run<LinesRedo>(chunks.pairs, std::max(rows.shared_bytes, columns.shared_bytes), arguments);
+  return launcher.template run<LinesRedo<Arguments>>(chunks.pairs, std::max(rows.shared_bytes, columns.shared_bytes),
+                                                     arguments);
 }
 
-template <class Launcher>
-int run_lines_filter(const Launcher& launcher, const FilterProblem& problem) {
-  const FilterShape& shape = problem.shape;
-  LinesArguments arguments{};
+// Once the arguments say where the images are.
+template <class Launcher, class Arguments>
+int run_lines(const Launcher& launcher, const FilterShape& shape, const float* table, void* work,
+              Arguments& arguments) {
   LinesGeometry& geometry = arguments.geometry;
-  if (problem.element == Element::kDouble || pairs_of(shape) > INT_MAX ||
-      !plan_filter_geometry(launcher, shape, geometry))
-    return kInvalid;
-  set_line_tables(geometry, reinterpret_cast<const Complex<float>*>(problem.table) + lines_gains_size(shape));
-  arguments.x = {const_cast<void*>(problem.x), problem.element};
-  arguments.y = {problem.y, problem.element};
-  arguments.high = {shape.high ? problem.high : nullptr, problem.element};
-  arguments.table = problem.table;
-  arguments.work = static_cast<Complex<float>*>(problem.work);
+  if (pairs_of(shape) > INT_MAX || !plan_filter_geometry(launcher, shape, geometry)) return kInvalid;
+  set_line_tables(geometry, reinterpret_cast<const Complex<float>*>(table) + lines_gains_size(shape));
+  arguments.table = table;
+  arguments.work = static_cast<Complex<float>*>(work);
   arguments.batch = {shape.images, static_cast<uint32_t>(shape.channels)};
   arguments.responses = shape.responses;
   arguments.complex_response = shape.complex_response;
   arguments.many = shape.many();
   if (!geometry.tiling.whole_planes) return run_lines_in_chunks(launcher, shape, arguments);
   const PlaneTiling& plane = geometry.tiling.plane;
-  return launcher.template run<LinesPlaneFilter>(lines_plane_blocks(launcher, shape, plane), plane.shared_bytes(),
-                                                 arguments);
+  return launcher.template run<LinesPlaneFilter<Arguments>>(lines_plane_blocks(launcher, shape, plane),
+                                                            plane.shared_bytes(), arguments);
+}
+
+template <class Launcher>
+int run_lines_filter(const Launcher& launcher, const FilterProblem& problem) {
+  if (problem.element == Element::kDouble) return kInvalid;
+  LinesArguments arguments{};
+  arguments.x = {const_cast<void*>(problem.x), problem.element};
+  arguments.y = {problem.y, problem.element};
+  arguments.high = {problem.shape.high ? problem.high : nullptr, problem.element};
+  return run_lines(launcher, problem.shape, problem.table, problem.work, arguments);
 }
 
 }  // namespace freqops::cuda

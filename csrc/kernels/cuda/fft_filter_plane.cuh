@@ -79,7 +79,7 @@ class PlaneFilter {
   FREQOPS_HOST_DEVICE bool filter(const Phases& phases, int64_t first_pair, Pass pass) {
     phases.run([&](int thread) {
       for (int p = thread; p < Plan::kPairs; p += kThreads) {
-        choose_pair(shared_.pair[p], arguments_.batch, Plan::kPixels, first_pair + p, pass);
+        choose_pair(shared_.pair[p], arguments_.batch, {Plan::kPixels, Plan::kPixels}, first_pair + p, pass);
       }
     });
     phases.run([&](int thread) { load(thread); });

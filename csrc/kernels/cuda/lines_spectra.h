@@ -28,7 +28,11 @@ struct SpectraArguments {
   // For each image whether it had a value that is not finite; may be null. Such values count as 0,
   // so that they do not reach the other image of the pair, and the image comes back as NaN.
   int* poisoned;
+  // Where images are smaller than what is transformed: how large they are. Zeros follow them.
+  Corner corner = {};
 
+  FREQOPS_HOST_DEVICE bool padded() const { return corner.height != 0; }
+  FREQOPS_HOST_DEVICE int image_pixels() const { return padded() ? corner.pixels() : geometry.pixels(); }
   FREQOPS_HOST_DEVICE Complex<float>* spectrum(int64_t slot) const {
     const int64_t group = slot / batch.channels, channel = slot - group * batch.channels;
     return spectra + (group * spectra_stride + channel) * geometry.pixels();
@@ -42,8 +46,8 @@ struct SpectraArguments {
     const int64_t group = (first + slot) / batch.channels, channel = (first + slot) - group * batch.channels;
     const int64_t image = slots == Slots::kPairs ? 2 * group : group;
     const bool second = slots == Slots::kPairs && image + 1 < batch.images;
-    const int64_t start = (image * batch.channels + channel) * geometry.pixels();
-    return {{image, image + 1}, {start, start + int64_t{batch.channels} * geometry.pixels()}, second ? 2 : 1};
+    const int64_t start = (image * batch.channels + channel) * image_pixels();
+    return {{image, image + 1}, {start, start + int64_t{batch.channels} * image_pixels()}, second ? 2 : 1};
   }
   FREQOPS_HOST_DEVICE float load_one(const Planes& planes, int i, int pixel) const {
     const float value = images.load(planes.start[i] + pixel);
@@ -52,6 +56,10 @@ struct SpectraArguments {
     return 0.0f;
   }
   FREQOPS_HOST_DEVICE Complex<float> load(const Planes& planes, int pixel) const {
+    if (padded()) {
+      pixel = corner.pixel(geometry, pixel);
+      if (pixel < 0) return {0, 0};
+    }
     return {load_one(planes, 0, pixel), planes.number == 2 ? load_one(planes, 1, pixel) : 0.0f};
   }
   FREQOPS_HOST_DEVICE void store_one(const Planes& planes, int i, int pixel, float value) const {
@@ -59,6 +67,10 @@ struct SpectraArguments {
     images.store(planes.start[i] + pixel, value);
   }
   FREQOPS_HOST_DEVICE void store(const Planes& planes, int pixel, Complex<float> value) const {
+    if (padded()) {
+      pixel = corner.pixel(geometry, pixel);
+      if (pixel < 0) return;
+    }
     store_one(planes, 0, pixel, value.re);
     if (planes.number == 2) store_one(planes, 1, pixel, value.im);
   }

@@ -138,6 +138,19 @@ struct LinesGeometry {
   }
 };
 
+// An image in the first rows and columns of a larger plane that is transformed: zeros follow it on the way there, and
+// on the way back the rest is left out.
+struct Corner {
+  int height = 0, width = 0;
+
+  FREQOPS_HOST_DEVICE int pixels() const { return height * width; }
+  // Which pixel of the image lies at one of the plane; -1 beyond it.
+  FREQOPS_HOST_DEVICE int pixel(const LinesGeometry& plane, int pixel) const {
+    const int row = plane.by_width.quotient(pixel), column = pixel - row * plane.width;
+    return row < height && column < width ? row * width + column : -1;
+  }
+};
+
 // The geometry without its tables, for a batch of so many pairs on a device with so much shared
 // memory and so many multiprocessors; false as for tile_lines.
 bool plan_geometry(int height, int width, int64_t pairs, int shared_bytes, int multiprocessors,

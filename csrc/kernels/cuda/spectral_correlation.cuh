@@ -118,8 +118,10 @@ class CorrelationRun {
     if (const int error = launcher_.fill_zero(sums_, sums_size() * int64_t{sizeof(Complex<float>)})) return error;
     for (int64_t first = 0; first < batch_.image_pairs(); first += chunk_) {
       const int64_t pairs = std::min(chunk_, batch_.image_pairs() - first);
-      if (const int error = transform(problem_.x, first, pairs, x_)) return error;
-      if (const int error = transform(problem_.g, first, pairs, g_)) return error;
+      if (const int error = transform(problem_.x, {problem_.x_height, problem_.x_width}, first, pairs, x_))
+        return error;
+      if (const int error = transform(problem_.g, {problem_.g_height, problem_.g_width}, first, pairs, g_))
+        return error;
       const CorrelationArguments arguments{x_, g_, sums_, pairs, problem_.channels, geometry_.pixels(), slices_};
       if (const int error =
               launcher_.template run<AccumulateCorrelation>(AccumulateCorrelation::blocks(arguments), 0, arguments)) {
@@ -132,8 +134,9 @@ class CorrelationRun {
  private:
   int64_t sums_size() const { return slices_ * problem_.channels * int64_t{geometry_.pixels()}; }
 
-  int transform(const void* images, int64_t first_pair, int64_t pairs, Complex<float>* spectra) {
+  int transform(const void* images, const Corner& size, int64_t first_pair, int64_t pairs, Complex<float>* spectra) {
     const int64_t channels = problem_.channels;
+    const bool padded = size.height != geometry_.height || size.width != geometry_.width;
     return transform_slots<-1>(launcher_, SpectraArguments{.images = {const_cast<void*>(images), problem_.element},
                                                            .batch = batch_,
                                                            .slots = Slots::kPairs,
@@ -142,7 +145,8 @@ class CorrelationRun {
                                                            .spectra_stride = channels,
                                                            .first = first_pair * channels,
                                                            .count = pairs * channels,
-                                                           .poisoned = nullptr});
+                                                           .poisoned = nullptr,
+                                                           .corner = padded ? size : Corner{}});
   }
   int finish() {
     const FinishCorrelation::Arguments arguments{sums_,

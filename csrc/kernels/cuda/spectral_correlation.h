@@ -10,12 +10,13 @@ namespace freqops::cuda {
 
 struct SpectralCorrelation {
   Element element;     // of x and g, anything but double; the arithmetic is float32
-  const void *x, *g;   // [images, channels, height, width], contiguous
+  const void *x, *g;   // [images, channels, x_height, x_width] and [images, channels, g_height, g_width], contiguous
   float *real, *imag;  // [channels, height, width / 2 + 1]
   void* work;          // spectral_correlation_work_bytes, 16-byte aligned
   int64_t images;
-  int64_t channels;  // 1, with every plane an image, where all share one response
-  int height, width;
+  int64_t channels;                          // 1, with every plane an image, where all share one response
+  int height, width;                         // of the transforms
+  int x_height, x_width, g_height, g_width;  // of the images, which zeros follow up to that: no larger
 };
 
 // Whether the current device can run it for this size.

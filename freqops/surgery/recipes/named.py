@@ -8,14 +8,8 @@ from typing import Any
 from torch import nn
 
 from freqops.surgery.recipes.placement import Placer, Position
-from freqops.surgery.recipes.recipe import (
-    OWN_FORWARD,
-    Planned,
-    Recipe,
-    in_words,
-    is_pointwise,
-)
-from freqops.surgery.sites.site import Site
+from freqops.surgery.recipes.recipe import Planned, Recipe, in_words, is_pointwise
+from freqops.surgery.sites.site import OWN_FORWARD, Site
 from freqops.surgery.steps.blurs import blur
 from freqops.surgery.steps.calls import ConvCall
 from freqops.surgery.steps.polyphase import Polyphase, SharedIndex

@@ -9,7 +9,7 @@ from typing import Any
 from torch import nn
 
 from freqops.surgery.recipes.placement import Placer, Position
-from freqops.surgery.sites.site import Site
+from freqops.surgery.sites.site import OWN_FORWARD, Site
 from freqops.surgery.steps.blurs import axis_taps, blur, lengths
 from freqops.surgery.steps.calls import (
     ConvCall,
@@ -19,10 +19,8 @@ from freqops.surgery.steps.calls import (
     RatioCall,
 )
 from freqops.surgery.steps.pools import AverageBlur, RatioPool, SameBlur, StrideOne, max_blur
+from freqops.surgery.tracing.graph import Call
 from freqops.surgery.treatment import Edit
-
-#: Why a step can't take a module's place.
-OWN_FORWARD = "its class has a forward of its own"
 
 
 @dataclass(frozen=True, eq=False)
@@ -36,6 +34,8 @@ class Planned:
         runs: index in the trace of the call at which its samples are taken.
         larger: numbers of the traced values that are larger from then on, up to the blur.
         maps: how many maps of full resolution there are then.
+        added: (MACs, bytes) that it adds to a call, whose numbers have so many bytes; None where
+            they follow from the steps.
     """
 
     site: Site
@@ -44,6 +44,7 @@ class Planned:
     runs: int = 0
     larger: frozenset[int] = field(default_factory=frozenset)
     maps: int = 1
+    added: Callable[[Call, int], tuple[int, int]] | None = None
 
 
 class Recipe:

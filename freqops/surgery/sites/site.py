@@ -15,6 +15,8 @@ from freqops.surgery.treatment import base_class
 
 #: They run whatever they contain, a step included.
 CONTAINERS = (nn.Sequential, nn.ModuleList, nn.ModuleDict, fx.GraphModule)
+#: Why a module can't be computed in another way.
+OWN_FORWARD = "its class has a forward of its own"
 
 
 @dataclass(frozen=True, eq=False)

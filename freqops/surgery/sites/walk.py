@@ -13,6 +13,7 @@ from freqops.surgery.rewriting.calls import Place, place_of
 from freqops.surgery.rewriting.source import NotRewritable
 from freqops.surgery.sites.geometry import call_window, with_window
 from freqops.surgery.sites.site import CONTAINERS, Site
+from freqops.surgery.steps.convolutions import FrequencyCall
 from freqops.surgery.steps.window import (
     PARAMETERS,
     bound,
@@ -42,8 +43,8 @@ _OTHER_POOLS = (
 )
 _DONE = "already anti-aliased"
 # Their modules compute with integers, or as if they did (qat).
-_QUANTISED = re.compile(r"torch\.ao\.nn\.(intrinsic\.)?(quantized|qat)\b|torchao\.")
-_INTEGERS = re.compile(r"torch\.ao\.nn\.(intrinsic\.)?quantized\.modules\b")
+QUANTISED = re.compile(r"torch\.ao\.nn\.(intrinsic\.)?(quantized|qat)\b|torchao\.")
+INTEGERS = re.compile(r"torch\.ao\.nn\.(intrinsic\.)?quantized\.modules\b")
 
 
 def find_sites(model: nn.Module, trace: Trace) -> list[Site]:
@@ -58,7 +59,7 @@ def find_sites(model: nn.Module, trace: Trace) -> list[Site]:
         way of a treatment. One entry for a module with several names.
     """
     modules = dict(model.named_modules())
-    steps = _steps(modules)
+    steps = step_paths(modules)
     closed = steps | {path for path, module in modules.items() if _is_blur(module)}
     paths = {
         path: module
@@ -69,16 +70,16 @@ def find_sites(model: nn.Module, trace: Trace) -> list[Site]:
     sites = [site for site in found if site is not None]
     closed |= {site.name for site in sites}
     names: dict[str, int] = {}
-    sites += _converted_calls(paths, names)
-    sites += _function_sites(modules, trace, closed, names)
+    sites += converted_calls(paths, names)
+    sites += function_sites(modules, trace, closed, names)
     sites = [site for site in sites if _samples(site)]
-    if any(_INTEGERS.match(type(module).__module__) for module in modules.values()):
+    if any(INTEGERS.match(type(module).__module__) for module in modules.values()):
         why = "gets integers: convert the model before it is quantised"
         sites = [replace(site, obstacle=site.obstacle or why) for site in sites]
     return sorted(sites, key=lambda site: site.call.index if site.call else len(trace.calls))
 
 
-def _steps(modules: Mapping[str, nn.Module]) -> set[str]:
+def step_paths(modules: Mapping[str, nn.Module]) -> set[str]:
     """Paths of the steps of earlier conversions."""
     return {
         ".".join(filter(None, (path, step)))
@@ -108,7 +109,7 @@ def _is_blur(module: nn.Module) -> bool:
 def _module_site(name: str, module: nn.Module, trace: Trace) -> Site | None:
     if _is_blur(module):
         return Site(name, "blur", module, obstacle="low-passes already")
-    if _QUANTISED.match(type(module).__module__) and _strides(module):
+    if QUANTISED.match(type(module).__module__) and _strides(module):
         return Site(name, "conv", module, obstacle="is quantised: convert the model before that")
     if isinstance(module, _OTHER_POOLS):
         return Site(name, "other_pool", module, obstacle="no recipe has a form of this pool")
@@ -116,7 +117,7 @@ def _module_site(name: str, module: nn.Module, trace: Trace) -> Site | None:
     if not kind:
         return None
     site = Site(name, kind, module, obstacle=_module_obstacle(module))
-    return with_window(_with_calls(_with_arguments(site, dims), trace), dims)
+    return with_window(with_calls(_with_arguments(site, dims), trace), dims)
 
 
 def _strides(module: nn.Module) -> bool:
@@ -148,7 +149,8 @@ def _with_arguments(site: Site, dims: int) -> Site:
     return replace(site, function=function, arguments=arguments)
 
 
-def _with_calls(site: Site, trace: Trace) -> Site:
+def with_calls(site: Site, trace: Trace) -> Site:
+    """A module's site with its calls in the trace and what is in their way."""
     calls = trace.calls_of(site.name) if trace else ()
     if not calls:
         return replace(site, doubt="is never called on the example" if trace else "")
@@ -183,9 +185,17 @@ def _channels(call: Call) -> int | None:
 # --- calls --------------------------------------------------------------------------------------
 
 
-def _function_sites(
+def function_sites(
     modules: Mapping[str, nn.Module], trace: Trace, closed: set[str], names: dict[str, int]
 ) -> Iterator[Site]:
+    """Sites of the calls of functions in methods.
+
+    Args:
+        modules: of the model, by path.
+        trace: of the model.
+        closed: paths of modules whose own calls are no sites.
+        names: how often each name was given; is added to.
+    """
     seen: set[int] = set()
     for call in trace.functions(*PARAMETERS) if trace else ():
         if call.index in seen or _inside(call.path, closed):
@@ -243,13 +253,20 @@ def _place(owner: nn.Module, call: Call) -> tuple[Place | None, str]:
     return place_of(call.spot), ""
 
 
-def _converted_calls(paths: Mapping[str, nn.Module], names: dict[str, int]) -> Iterator[Site]:
+def converted_calls(paths: Mapping[str, nn.Module], names: dict[str, int]) -> Iterator[Site]:
+    """Sites of the calls that are calls of a step by now; `names` as for the others."""
     for path, module in paths.items():
-        for place, step in layout_of(module).calls:
-            function = str(getattr(module._modules[step], "function", ""))
-            name = _call_name(path, place.method, function, names)
-            kind = re.sub(r"\dd$", "", function)
-            yield Site(name, kind, module, function=function, is_call=True, obstacle=_DONE)
+        for place, name in layout_of(module).calls:
+            step: Any = module._modules[name]
+            yield Site(
+                _call_name(path, place.method, step.function, names),
+                re.sub(r"\dd$", "", step.function),
+                module,
+                window=step.window if isinstance(step, FrequencyCall) else None,
+                function=step.function,
+                is_call=True,
+                obstacle=step.done if isinstance(step, FrequencyCall) else _DONE,
+            )
 
 
 def _call_name(path: str, method: str, function: str, names: dict[str, int]) -> str:
