@@ -29,11 +29,12 @@ from typing import Any
 
 import torch
 import torch.nn.functional as F
-from environment import describe
-from interleave import Contender, Timing, check_agreement, interleave
 from torch import Tensor, nn
 
 import freqops
+from freqops.bench import tables
+from freqops.bench.machine import describe_run
+from freqops.bench.timing import Contender, check_agreement, interleave
 
 FORMATS = {"NCHW": torch.contiguous_format, "channels_last": torch.channels_last}
 
@@ -186,26 +187,6 @@ def _call(model: nn.Module, x: Tensor) -> Callable[[], Tensor]:
     return infer
 
 
-def table(found: Sequence[dict[str, Any]]) -> str:
-    """The medians, and how many times as fast the twins are."""
-    columns = [cell for layout in FORMATS for cell in (f"{layout}, as it is", "accelerated")]
-    lines = [
-        f"| network | converted | {' | '.join(columns)} |",
-        f"| --- | --- {'| ---: ' * len(columns)}|",
-    ]
-    for entry in found:
-        cells = []
-        times = {
-            one.pop("name"): Timing(**one) for one in ({**each} for each in entry["contenders"])
-        }
-        for layout in FORMATS:
-            own, ours = times[f"plain, {layout}"].median, times[f"accelerated, {layout}"].median
-            cells += [f"{own:.0f}", f"{ours:.0f} ({own / ours:.2f}x)"]
-        counts = " / ".join(f"{some} of {of}" for some, of in entry["converted"].values())
-        lines.append(f"| {entry['label']} | {counts} | {' | '.join(cells)} |")
-    return "\n".join(lines)
-
-
 def main() -> None:
     """Measures and prints, or writes --out too."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
@@ -214,23 +195,24 @@ def main() -> None:
     parser.add_argument("--least-rounds", type=int, default=5)
     parser.add_argument("--quick", action="store_true", help="small images, two rounds")
     parser.add_argument("--only", default="", help="words that a row's label has")
-    parser.add_argument("--out", type=Path, help="writes JSON as well")
+    parser.add_argument("--out", type=Path, help="JSON instead of a table")
     arguments = parser.parse_args()
     torch.set_num_threads(arguments.threads)
     seconds, rounds, side = arguments.seconds, arguments.least_rounds, 224
     if arguments.quick:
         seconds, rounds, side = 0.0, 2, 64
+    environment = {**describe_run("cpu"), "suite": "accelerated"}
     found = []
     for row in rows():
         if not set(arguments.only.split()) <= set(row.label.replace(",", "").split()):
             continue
         print(row.label, file=sys.stderr, flush=True)
         found.append(measured(row, seconds=seconds, least_rounds=rounds, side=side))
-    print(table(found))
-    if arguments.out is not None:
-        environment = {**describe(), "threads": arguments.threads, "torch": torch.__version__}
-        content = {"environment": environment, "models": found}
-        arguments.out.write_text(json.dumps(content, indent=1) + os.linesep)
+    result = {"environment": environment, "accelerated": found}
+    if arguments.out is None:
+        print(tables.accelerated_section(result))
+    else:
+        arguments.out.write_text(json.dumps(result, indent=1) + os.linesep)
 
 
 if __name__ == "__main__":

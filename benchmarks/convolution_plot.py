@@ -14,7 +14,7 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.ticker import FuncFormatter
 
-from freqops.plots import BLACK, BLUE, DPI, GREY, STYLE, VERMILLION
+from freqops.plots.style import BLACK, BLUE, DPI, GREY, STYLE, VERMILLION
 
 _TAPS = (3, 5, 7, 9, 11, 13, 15, 17, 21, 25, 31, 41, 51)
 _LONGEST_DENSE = 25

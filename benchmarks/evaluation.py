@@ -90,7 +90,8 @@ class Row:
 def resnet18() -> nn.Module:
     """torchvision's, with weights of no training: what it costs does not depend on them."""
     torch.manual_seed(0)
-    return torchvision.models.resnet18(weights=None).eval()
+    network: nn.Module = torchvision.models.resnet18(weights=None)
+    return network.eval()
 
 
 ROWS = (
@@ -220,12 +221,7 @@ def main() -> None:
     parser.add_argument("--out", type=Path, help="JSON instead of a table")
     arguments = parser.parse_args()
     torch.set_num_threads(arguments.threads)
-    environment = {**machine.describe(), "threads": arguments.threads}
-    environment |= {
-        "level": freqops._C.cpu_level(),
-        "torch": torch.__version__,
-        "suite": "evaluation",
-    }
+    environment = {**machine.describe_run("cpu"), "suite": "evaluation"}
     found = []
     for row in ROWS:
         if not set(arguments.only.split()) <= set(row.label.replace(",", "").split()):

@@ -1,10 +1,13 @@
-"""Runs the suite in every allocator state and CPU level; keeps the results and the README's tables.
+"""Runs the suite in every allocator state and CPU level; keeps the results and makes the pages.
 
-    python benchmarks/run.py                      everything; writes results/ and README.md
+    python benchmarks/run.py                      everything; writes results/ and the pages
     python benchmarks/run.py --quick              few rounds: does it work? prints, writes nothing
-    python benchmarks/run.py --suites pooling     a part; writes its results/ and README.md
+    python benchmarks/run.py --suites pooling     a part; writes its results/ and the pages
     python benchmarks/run.py --only gradient      some cases (pytest's -k); prints, writes nothing
-    python benchmarks/run.py --render             README.md from what is in results/
+    python benchmarks/run.py --render             the pages from what is in results/
+
+The pages are README.md here, docs/benchmarks.md with its pictures, and the tables of times in
+README.md and docs/ (see pages.py).
 """
 
 from __future__ import annotations
@@ -16,19 +19,18 @@ import re
 import subprocess
 import sys
 import tempfile
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import kept
 import memory
+import pages
+from kept import FOLDER, RESULTS
 
 from freqops.bench import record, tables
 from freqops.bench.machine import ALLOCATORS, ROOT, describe
-
-FOLDER = Path(__file__).resolve().parent
-RESULTS = FOLDER / "results"
-README = FOLDER / "README.md"
-BEGIN, END = "<!-- results: begin -->", "<!-- results: end -->"
 
 Result = dict[str, Any]
 
@@ -76,16 +78,26 @@ SUITES = {
     "spectral": Suite(
         ("bench_flc_pool.py", "bench_spectral_pool.py", "bench_diff_stride.py"), 1.0, narrow=False
     ),
-    "convolution": Suite(("bench_fft_conv.py", "bench_band_limited_conv.py"), 1.0, narrow=False),
+    "convolution": Suite(
+        ("bench_fft_conv.py", "bench_band_limited_conv.py", "bench_spectral_conv.py"),
+        1.0,
+        narrow=False,
+    ),
 }
-PARTS = (*SUITES, "models", "memory")
+# Whole networks: each a script of its own, and how its result is shown.
+NETWORKS: dict[str, tuple[str, Callable[[Result], str]]] = {
+    "models": ("models.py", tables.models_section),
+    "evaluation": ("evaluation.py", tables.evaluation_section),
+    "accelerated": ("accelerated_models.py", tables.accelerated_section),
+}
+PARTS = (*SUITES, *NETWORKS, "memory")
 
 
 def main() -> int:
     """Runs what was asked for; 1 where a case failed."""
     arguments = parsed()
     if arguments.render:
-        write_readme()
+        pages.write(kept.read())
         return 0
     partial = bool(arguments.quick or arguments.only)
     parts = arguments.suites.split(",")
@@ -94,12 +106,12 @@ def main() -> int:
         runs = arguments.runs.split(",") if arguments.runs else usual_runs(SUITES[name])
         for run in runs:
             status |= run_and_keep(name, run, arguments, write=not partial)
-    if arguments.only is None and "models" in parts:
-        status |= run_models(arguments)
+    for name in [part for part in parts if part in NETWORKS and arguments.only is None]:
+        status |= run_networks(name, arguments)
     if arguments.only is None and "memory" in parts:
         status |= run_memory(arguments.threads, write=not partial)
     if not partial:
-        write_readme()
+        pages.write(kept.read())
     return status
 
 
@@ -124,7 +136,7 @@ def parsed() -> argparse.Namespace:
     parser.add_argument("--seconds", type=float, help="about how long for each case")
     parser.add_argument("--quick", action="store_true", help="two rounds a case")
     parser.add_argument("--only", metavar="EXPRESSION", help="pytest's -k")
-    parser.add_argument("--render", action="store_true", help="only write the README's tables")
+    parser.add_argument("--render", action="store_true", help="only write the pages")
     arguments = parser.parse_args()
     for name in arguments.suites.split(","):
         if name not in PARTS:
@@ -180,12 +192,13 @@ def run_suite(
     return record.result_of(cases, environment, {"suite": name, "seconds": seconds}), failed
 
 
-def run_models(arguments: argparse.Namespace) -> bool:
-    """Measures the networks end to end, with the allocator that users get; whether that failed."""
-    print("== models", flush=True)
+def run_networks(name: str, arguments: argparse.Namespace) -> bool:
+    """Measures networks end to end, with the allocator that users get; whether that failed."""
+    print(f"== {name}", flush=True)
+    script, section = NETWORKS[name]
     with tempfile.TemporaryDirectory() as folder:
-        raw = Path(folder) / "models.json"
-        command = [sys.executable, str(FOLDER / "models.py"), f"--out={raw}"]
+        raw = Path(folder) / "result.json"
+        command = [sys.executable, str(FOLDER / script), f"--out={raw}"]
         command += [f"--threads={arguments.threads}", *(["--quick"] if arguments.quick else [])]
         if arguments.seconds is not None:
             command += [f"--seconds={arguments.seconds}"]
@@ -194,9 +207,9 @@ def run_models(arguments: argparse.Namespace) -> bool:
             return True
         result = json.loads(raw.read_text())
     if arguments.quick:
-        print(tables.models_section(result))
+        print(section(result))
     else:
-        keep(file_name({**result["environment"], "suite": "models"}), result)
+        keep(file_name({**result["environment"], "suite": name}), result)
     return False
 
 
@@ -238,33 +251,6 @@ def keep(name: str, result: Result) -> None:
     """Writes a result file."""
     RESULTS.mkdir(exist_ok=True)
     (RESULTS / name).write_text(json.dumps(result, indent=1) + "\n")
-
-
-def write_readme() -> None:
-    """Puts the tables of everything in results/ between the README's markers."""
-    results = [loaded(path) for path in sorted(RESULTS.glob("*.json"))]
-    suites = sorted((result for result in results if "cases" in result), key=reading_order)
-    sections = [tables.section(result) for result in suites]
-    sections += [tables.models_section(result) for result in results if "models" in result]
-    sections += [tables.memory_section(result) for result in results if "memory" in result]
-    before, _, rest = README.read_text().partition(BEGIN)
-    _, _, after = rest.partition(END)
-    body = "\n\n".join([BEGIN, *sections, END])
-    README.write_text(before + body + after)
-
-
-def loaded(path: Path) -> Result:
-    """A result of rows as the present schema has it, whatever it was written by; others as is."""
-    result: Result = json.loads(path.read_text())
-    return record.read(path) if "cases" in result else result
-
-
-def reading_order(result: Result) -> tuple[str, int, int, str, int]:
-    """By machine and suite; then all threads, the default allocator, the best level first."""
-    environment = result["environment"]
-    width = {"avx512": 0, "avx2": 1}.get(environment["level"], 2)
-    part = PARTS.index(environment.get("suite", "filters"))
-    return environment["cpu"], part, -environment["threads"], environment["allocator"], width
 
 
 if __name__ == "__main__":

@@ -11,7 +11,7 @@ from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 
-from freqops.plots import BLUE, GREY, STYLE, VERMILLION
+from freqops.plots.style import BLUE, GREY, STYLE, VERMILLION
 
 Records = Sequence[Mapping[str, Mapping[str, Any]]]
 

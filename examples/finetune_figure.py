@@ -12,7 +12,7 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
-from freqops.plots import BLUE, GREEN, MARKERS, STYLE, VERMILLION
+from freqops.plots.style import BLUE, GREEN, MARKERS, STYLE, VERMILLION
 
 COLOURS = (VERMILLION, BLUE, GREEN, "#E69F00", "#CC79A7", "#56B4E9")
 Records = Sequence[Mapping[str, Any]]

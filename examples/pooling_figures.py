@@ -11,7 +11,7 @@ from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 
-from freqops.plots import BLACK, BLUE, GREEN, GREY, PALETTE, STYLE, VERMILLION
+from freqops.plots.style import BLACK, BLUE, GREEN, GREY, PALETTE, STYLE, VERMILLION
 
 ORANGE, PURPLE, SKY, BROWN = PALETTE[1], PALETTE[3], PALETTE[5], PALETTE[6]
 FLOOR = -80.0

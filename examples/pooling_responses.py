@@ -39,8 +39,8 @@ PHASES = 16
 NOTHING = 1e-12  # energy from here on is rounding: -120 dB
 KAISER_TAPS = 12
 #: Around the table in a page.
-FIRST = "<!-- table: written by examples/pooling_responses.py -->"
-LAST = "<!-- end of the table -->"
+FIRST = "<!-- benchmarks: pooling-responses -->"
+LAST = "<!-- end of benchmarks: pooling-responses -->"
 
 
 class Pool(NamedTuple):

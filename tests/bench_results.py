@@ -55,7 +55,7 @@ def made_up(*rows: dict[str, Any], **environment: Any) -> dict[str, Any]:
 
 
 def mixed() -> dict[str, Any]:
-    """Wins, a loss, a row without a peer, one that failed, and the points of three curves."""
+    """Wins, a loss, a row without a peer, one that failed, and the points of four curves."""
     curves = [
         made_up_row(
             "fft_filter",
@@ -63,7 +63,7 @@ def mixed() -> dict[str, Any]:
             point=Point(axis, at, work),
             **{"freqops": 1.0 * at, "torch": 5.0 * at, "copy": 0.2 * at},
         )
-        for axis, work in (("size", 1000.0), ("batch", 10.0), ("radii", 1.0))
+        for axis, work in (("size", 1000.0), ("batch", 10.0), ("radii", 1.0), ("taps", 1000.0))
         for at in (1, 2, 4)
     ]
     failed = {**made_up_row(label="9x9"), "contenders": [], "failed": "no kernel"}

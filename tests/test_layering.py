@@ -48,7 +48,7 @@ class Layer(NamedTuple):
 
 
 EVALUATION = "freqops.evaluation"
-PEERS = ("scipy", "ducc0", "kornia", "timm", "torchvision", "antialiased_cnns")
+PEERS = ("scipy", "ducc0", "kornia", "timm", "torchvision", "antialiased_cnns", "fft_conv_pytorch")
 LAYERS = [
     Layer(
         "ops/*.py",

@@ -39,7 +39,7 @@ class Point:
     """Where a row stands on a curve of its op.
 
     Attributes:
-        axis: what changes along the curve: "size", "batch" or "radii".
+        axis: what changes along the curve: "size", "batch", "radii" or "taps".
         at: where the row is.
         work: by what its times are divided: pixels, images; 1 for nothing.
     """
@@ -69,6 +69,7 @@ class Row:
         quick: whether it is part of a quick run.
         rotated: whether inputs take turns that no cache holds together.
         point: of a curve.
+        layer: where the shape comes from; default: what :mod:`freqops.bench.layers` knows it as.
     """
 
     op: str
@@ -85,6 +86,7 @@ class Row:
     quick: bool = False
     rotated: bool = False
     point: Point | None = None
+    layer: str = ""
 
     def __str__(self) -> str:
         return f"{self.table}: {self.label}"
@@ -127,7 +129,7 @@ class Case:
             "table": row.table,
             "label": row.label,
             "shape": list(row.shape),
-            "layer": layer_of(row.shape),
+            "layer": row.layer or layer_of(row.shape),
             "dtype": str(row.dtype).removeprefix("torch."),
             "layout": row.layout,
             "backward": row.backward,

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import math
 import statistics
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
@@ -13,8 +14,15 @@ from freqops.bench.verdict import relative_spread
 LEAST_NOISE = 0.05
 #: What has to be equal for times to be comparable.
 CONDITIONS = ("device", "cpu", "gpu", "cores", "threads", "allocator", "level", "torch")
+# A change has to show in both: one loaded moment moves the median, one lucky call the minimum.
+_ESTIMATES = ("median", "minimum")
+# A twentieth of what is not ours changes by more than `scatter`, which would be an alarm in a run
+# of twenty rows; twice as much is beyond all but one normal deviate in ten thousand.
+_TWENTIETHS = 20
+_MARGIN = 2.0
 
 Key = tuple[str, str, str, str]
+Entry = Mapping[str, Any]
 Result = dict[str, Any]
 
 
@@ -29,8 +37,9 @@ class Change:
         name: of the contender.
         before: its median in the first result, in milliseconds.
         after: its median in the second.
-        ratio: after over before, with the machine's drift divided out.
-        noise: the larger relative spread of the two, at least LEAST_NOISE.
+        ratio: after over before with the machine's change divided out: of medians and of minima,
+            by the change of all peers and by that of the row's own, whichever is nearest to 1.
+        noise: what the ratio has to be beyond.
     """
 
     op: str
@@ -56,9 +65,11 @@ class Comparison:
 
     Attributes:
         changes: a row for each contender of ours that is in both, in the first result's order.
-        drift: by how much peers and copies changed, the median of their ratios: it is the
+        drift: by how much peers and copies changed, the median of their medians' ratios: it is the
             machine's change, as no code of ours runs in them.
-        others: how many ratios that median is of.
+        scatter: how far peers and copies are from their common change, 19 of 20 of them. Code that
+            is not ours moved so far by itself, so no change of ours below it counts.
+        others: how many peers and copies were compared.
         unlike: conditions that differ, each in a sentence.
         only_before: rows of the first result alone.
         only_after: rows of the second alone.
@@ -66,6 +77,7 @@ class Comparison:
 
     changes: Sequence[Change]
     drift: float
+    scatter: float
     others: int
     unlike: Sequence[str]
     only_before: int
@@ -86,42 +98,86 @@ def compare(before: Result, after: Result) -> Comparison:
     """
     first, second = _entries(before), _entries(after)
     shared = [key for key in first if key in second]
-    ratios = [
-        second[key]["median"] / first[key]["median"] for key in shared if _is_others(first[key])
+    others = [key for key in shared if first[key]["role"] != "ours"]
+    machines = [
+        _Machine({key: second[key][name] / first[key][name] for key in others})
+        for name in _ESTIMATES
     ]
-    drift = statistics.median(ratios) if ratios else 1.0
+
+    def ratio(key: Key) -> float:
+        estimates = []
+        for name, machine in zip(_ESTIMATES, machines, strict=True):
+            estimates += machine.divided(key, second[key][name] / first[key][name])
+        return _nearest_to_1(estimates)
+
+    scatter = _scatter([ratio(key) for key in others])
     changes = [
-        _change(key, first[key], second[key], drift)
+        Change(
+            *key,
+            first[key]["median"],
+            second[key]["median"],
+            ratio(key),
+            max(
+                LEAST_NOISE,
+                _MARGIN * scatter,
+                *(relative_spread(dict(one[key])) for one in (first, second)),
+            ),
+        )
         for key in shared
         if first[key]["role"] == "ours"
     ]
     rows = [{key[:3] for key in entries} for entries in (first, second)]
     return Comparison(
         changes,
-        drift,
-        len(ratios),
+        machines[0].change,
+        scatter,
+        len(others),
         _unlike(before["environment"], after["environment"]),
         len(rows[0] - rows[1]),
         len(rows[1] - rows[0]),
     )
 
 
-def _entries(result: Result) -> dict[Key, Mapping[str, Any]]:
+class _Machine:
+    """By how much the machine changed between two runs: all of it, and while a row was timed.
+
+    Args:
+        ratios: after over before of peers and copies.
+    """
+
+    def __init__(self, ratios: Mapping[Key, float]) -> None:
+        self.change = statistics.median(ratios.values()) if ratios else 1.0
+        self._rows: dict[tuple[str, ...], dict[str, float]] = {}
+        for key, ratio in ratios.items():
+            self._rows.setdefault(key[:3], {})[key[3]] = ratio
+
+    def divided(self, key: Key, ratio: float) -> list[float]:
+        """A contender's ratio by the change of all, and by that of the others of its row."""
+        row = [other for name, other in self._rows.get(key[:3], {}).items() if name != key[3]]
+        return [ratio / self.change, *([ratio / statistics.median(row)] if row else [])]
+
+
+def _nearest_to_1(ratios: Sequence[float]) -> float:
+    """The smallest change that all of them show; 1 where one says faster and another slower."""
+    if min(ratios) < 1 < max(ratios):
+        return 1.0
+    return min(ratios, key=lambda ratio: abs(math.log(ratio)))
+
+
+def _scatter(ratios: Iterable[float]) -> float:
+    """What all but a twentieth of them stay within, up or down."""
+    sizes = [math.exp(abs(math.log(ratio))) - 1 for ratio in ratios]
+    if len(sizes) < 2:
+        return 0.0
+    return statistics.quantiles(sizes, n=_TWENTIETHS, method="inclusive")[-1]
+
+
+def _entries(result: Result) -> dict[Key, Entry]:
     return {
         (case["op"], case["table"], case["label"], entry["name"]): entry
         for case in result["cases"]
         for entry in case["contenders"]
     }
-
-
-def _is_others(entry: Mapping[str, Any]) -> bool:
-    return bool(entry["role"] != "ours")
-
-
-def _change(key: Key, before: Mapping[str, Any], after: Mapping[str, Any], drift: float) -> Change:
-    noise = max(LEAST_NOISE, *(relative_spread(dict(entry)) for entry in (before, after)))
-    medians = before["median"], after["median"]
-    return Change(*key, *medians, medians[1] / medians[0] / drift, noise)
 
 
 def _unlike(before: Mapping[str, Any], after: Mapping[str, Any]) -> list[str]:

@@ -17,7 +17,16 @@ from typing import Any
 
 ROOT = Path(__file__).resolve().parents[2]
 #: Whose versions results name.
-PACKAGES = ("torch", "numpy", "scipy", "ducc0", "kornia", "timm", "antialiased-cnns")
+PACKAGES = (
+    "torch",
+    "numpy",
+    "scipy",
+    "ducc0",
+    "kornia",
+    "timm",
+    "antialiased-cnns",
+    "fft-conv-pytorch",
+)
 #: Where no cache size is found.
 _USUAL_CACHE = 32 << 20
 
@@ -66,13 +75,13 @@ def cpu_model() -> str:
 
 
 def commit() -> str:
-    """The checkout's commit, with a + where anything but the results differs from it."""
+    """The checkout's commit, with a + where anything but the results and pages differs from it."""
     if not (ROOT / ".git").exists():
         return "unknown"  # installed; a repository around it is another
     head = _git("rev-parse", "--short", "HEAD")
     if not head:
         return "unknown"
-    apart = (":(exclude)benchmarks/results", ":(exclude)benchmarks/README.md")
+    apart = (":(exclude)benchmarks/results", ":(exclude)docs", ":(exclude)*.md")
     return head + ("+" if _git("status", "--porcelain", "--", ".", *apart) else "")
 
 

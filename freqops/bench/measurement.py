@@ -12,6 +12,7 @@ from freqops.bench.case import Case, Row
 from freqops.bench.timing import (
     Clock,
     Contender,
+    Timing,
     clock_of,
     consume,
     difference,
@@ -47,14 +48,10 @@ def measured(row: Row, settings: Settings, clock: Clock | None = None) -> dict[s
     """
     try:
         case, not_compared = compared(row.case(settings.device))
-        timings = interleave(
-            case.contenders,
-            seconds=settings.seconds,
-            least_rounds=settings.least_rounds,
-            clock=clock or clock_of(settings.device),
-        )
-    except (RuntimeError, NotImplementedError, MemoryError) as error:
+        case, timings, stopped = _timed(case, settings, clock or clock_of(settings.device))
+    except Exception as error:  # a row must not end the run: it says why, and the next is measured
         return Case(row, ()).record({}) | {"failed": first_line(error)}
+    not_compared |= stopped
     peaks = memory.peaks(row, case, settings.device) if settings.peaks else {}
     return case.record(timings, not_compared=not_compared, peaks=peaks)
 
@@ -78,6 +75,48 @@ def compared(case: Case) -> tuple[Case, dict[str, str]]:
         else:
             reasons[other.name] = reason
     return Case(case.row, tuple(kept)), reasons
+
+
+class _StoppedError(RuntimeError):
+    """A contender raised while it was timed."""
+
+    def __init__(self, contender: Contender, error: Exception) -> None:
+        super().__init__(f"{contender.name} stopped while it was timed: {first_line(error)}")
+        self.contender, self.reason = contender, f"stopped while it was timed: {first_line(error)}"
+
+
+def _timed(
+    case: Case, settings: Settings, clock: Clock
+) -> tuple[Case, dict[str, Timing], dict[str, str]]:
+    """The contenders' times; a peer that raises is left out, and the others are timed anew.
+
+    Returns:
+        The case without such peers, the timings, and by the peers' names why.
+    """
+
+    def watched(contender: Contender, untimed: int, calls: int) -> list[float]:
+        try:
+            return clock(contender, untimed, calls)
+        except Exception as error:
+            raise _StoppedError(contender, error) from error
+
+    reasons: dict[str, str] = {}
+    while True:
+        try:
+            timings = interleave(
+                case.contenders,
+                seconds=settings.seconds,
+                least_rounds=settings.least_rounds,
+                clock=watched,
+            )
+        except _StoppedError as stop:
+            if stop.contender.role in ("ours", "floor"):
+                raise
+            reasons[stop.contender.name] = stop.reason
+            left = tuple(one for one in case.contenders if one is not stop.contender)
+            case = Case(case.row, left)
+        else:
+            return case, timings, reasons
 
 
 def _reason(first: Contender, other: Contender, tolerance: float) -> str | None:

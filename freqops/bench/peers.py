@@ -9,6 +9,7 @@ from __future__ import annotations
 import functools
 import importlib
 import importlib.util
+import warnings
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -51,6 +52,7 @@ PEERS = {
         Peer("ducc0", ("ducc0",)),
         Peer("kornia", ("kornia.filters",)),
         Peer("timm", ("timm.layers",), "--no-deps timm torchvision"),
+        Peer("fft-conv-pytorch", ("fft_conv_pytorch",), "--no-deps fft-conv-pytorch"),
         Peer("antialiased-cnns", ("antialiased_cnns",), "--no-deps antialiased-cnns"),
     )
 }
@@ -80,7 +82,7 @@ def _problem(package: str) -> str:
         for module in peer.modules:
             importlib.import_module(module)
     except Exception as error:  # whatever a package does as it is imported
-        return f"is installed, but can't be imported: {first_line(error)}"
+        return f"installed, cannot be imported: {first_line(error)}"
     return ""
 
 
@@ -172,6 +174,23 @@ def numpy_low_high(x: Array, mask: Array) -> tuple[Array, Array]:
             low[image, channel] = np.fft.ifft2(kept).real
             high[image, channel] = np.fft.ifft2(removed).real
     return low, high
+
+
+# --- convolutions ---------------------------------------------------------------------------------
+
+
+def fft_conv(x: Tensor, weight: Tensor, *, padding: int, groups: int) -> Tensor:
+    """fft-conv-pytorch, in float32; it transforms the weight anew at every call."""
+    y: Tensor = _fft_conv()(x, weight, padding=padding, groups=groups)
+    return y
+
+
+@functools.cache
+def _fft_conv() -> Callable[..., Tensor]:
+    # It indexes in a way that torch warns of, once a process and in the middle of the tables.
+    warnings.filterwarnings("ignore", "Using a non-tuple sequence", UserWarning)
+    convolve: Callable[..., Tensor] = library("fft-conv-pytorch").fft_conv
+    return convolve
 
 
 # --- pools ----------------------------------------------------------------------------------------

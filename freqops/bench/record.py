@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -48,8 +49,15 @@ def result_of(
 
 
 def write(path: Path, result: Result) -> None:
-    """Writes a result: the whole of it, or nothing."""
-    write_atomically(path, (json.dumps(result, indent=1) + "\n").encode())
+    """Writes a result: the whole of it, or nothing.
+
+    Raises:
+        InputError: the system does not let it be written.
+    """
+    try:
+        write_atomically(path, (json.dumps(result, indent=1) + "\n").encode())
+    except OSError as error:
+        raise InputError(f"{path}: can't be written: {error.strerror or error}") from error
 
 
 def read(path: Path) -> Result:
@@ -62,25 +70,40 @@ def read(path: Path) -> Result:
         result = json.loads(path.read_text())
     except FileNotFoundError as error:
         raise InputError(f"{path}: there is no such file") from error
-    except (OSError, ValueError) as error:
+    except OSError as error:
+        raise InputError(f"{path}: can't be read: {error.strerror or error}") from error
+    except ValueError as error:
         raise InputError(f"{path}: can't be read as JSON: {first_line(error)}") from error
-    if not isinstance(result, dict) or not _is_result(result):
-        raise InputError(f"{path}: is no result of freqops bench")
-    schema = result.get("schema", _FORMER)
-    if schema == SCHEMA:
-        return result
-    if schema != _FORMER:
+    schema = result.get("schema", _FORMER) if isinstance(result, dict) else None
+    if schema not in (SCHEMA, _FORMER) and str(schema).startswith(SCHEMA.partition("/")[0]):
         raise InputError(f"{path}: is of {schema}, which this freqops ({SCHEMA}) can't read")
-    return _upgraded(result)
+    if schema not in (SCHEMA, _FORMER) or not _is_result(result):
+        raise InputError(f"{path}: is no result of freqops bench")
+    if schema == _FORMER:
+        return _upgraded(result)
+    if not all("op" in case for case in result["cases"]):
+        raise InputError(f"{path}: has rows without an operator, so it is not whole")
+    return dict(result)
 
 
 def _is_result(result: Result) -> bool:
     cases, environment = result.get("cases"), result.get("environment")
-    return (
-        isinstance(cases, list)
-        and isinstance(environment, dict)
-        and all(isinstance(case, dict) and {"table", "label"} <= set(case) for case in cases)
-    )
+    return isinstance(cases, list) and isinstance(environment, dict) and all(map(_is_case, cases))
+
+
+def _is_case(case: Any) -> bool:
+    if not isinstance(case, dict) or not {"table", "label", "contenders"} <= set(case):
+        return False
+    entries = case["contenders"]
+    return isinstance(entries, list) and all(map(_is_entry, entries))
+
+
+def _is_entry(entry: Any) -> bool:
+    """Whether it has a name, a role, and times that can be divided by."""
+    if not isinstance(entry, dict) or not {"name", "role"} <= set(entry):
+        return False
+    times = [entry.get(name) for name in ("minimum", "median")]
+    return all(isinstance(time, (int, float)) and 0 < time < math.inf for time in times)
 
 
 # --- files of before ------------------------------------------------------------------------------

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 import math
+import statistics
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -12,8 +13,8 @@ from rich.console import Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
-from freqops.bench.comparison import Comparison
-from freqops.bench.verdict import Verdict, first_verdict, share_of_floor
+from freqops.bench.comparison import LEAST_NOISE, Comparison
+from freqops.bench.verdict import WIDE, Verdict, first_verdict, relative_spread, share_of_floor
 
 Row = dict[str, Any]
 
@@ -114,9 +115,16 @@ def summary(result: Mapping[str, Any]) -> list[str]:
     uncertain = sum(verdict.uncertain for _, verdict in known)
     if uncertain:
         lines.append(
-            f"~ in {uncertain} rows: calls took so different times (quartiles above 25 % of the "
-            "median apart) that the ratio may not hold; another program was running, perhaps."
+            f"~ in {uncertain} of {len(known)} rows: by medians the ratio is more than a quarter "
+            "off the one shown, of the fastest calls; it may not hold."
         )
+    if known:
+        spread = statistics.median(relative_spread(verdict.ours) for _, verdict in known)
+        if spread > WIDE:
+            lines.append(
+                f"The machine was not quiet: in half the rows our quartiles are {spread:.0%} of "
+                "the median or more apart. Ratios hold better than milliseconds."
+            )
     for name, reason in _not_compared(result).items():
         lines.append(f"Not compared: {name}: {reason}")
     return lines
@@ -172,6 +180,11 @@ def comparison_summary(comparison: Comparison) -> list[str]:
         lines.append(
             f"Peers and copies changed by {comparison.drift - 1:+.1%} (median of "
             f"{comparison.others}): that is the machine, and is divided out."
+        )
+    if comparison.scatter > LEAST_NOISE:
+        lines.append(
+            f"Some of them are {comparison.scatter:.0%} off that, whose code did not change: no "
+            "smaller change of ours counts. A quieter machine would show more."
         )
     alone = [
         f"{number} only in the {which}"

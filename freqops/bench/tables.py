@@ -72,14 +72,14 @@ def _table(rows: Sequence[Row], environment: Row) -> str:
     head = ["shape", "ours", "min / median", *names, "best peer", "ratio", "goal", "of copy"]
     if with_bytes:
         head.append("floor, MB")
-    lines = [_line(head), _line(["---", "---"] + ["---:"] * (len(head) - 2))]
+    lines = [line(head), line(["---", "---"] + ["---:"] * (len(head) - 2))]
     for row in rows:
         others = {entry["name"]: entry for entry in row["contenders"]}
         for position, verdict in enumerate(verdicts(row, environment)):
             cells = [_other(others.get(name), verdict, position == 0) for name in names]
             first = [row["label"], verdict.name, _time(verdict.ours)]
             last = [f"{row['moved_bytes'] / 1e6:.1f}"] if with_bytes else []
-            lines.append(_line([*first, *cells, *_judged(verdict), *last]))
+            lines.append(line([*first, *cells, *_judged(verdict), *last]))
     return "\n".join(lines)
 
 
@@ -89,13 +89,13 @@ def _other(entry: Row | None, verdict: Verdict, with_time: bool) -> str:
         return ""
     words = [_time(entry)] if with_time else []
     if entry["role"] != "floor":
-        words.append(f"({_digits(entry['minimum'] / verdict.ours['minimum'])}x)")
+        words.append(f"({digits(entry['minimum'] / verdict.ours['minimum'])}x)")
     return " ".join(words)
 
 
 def _judged(verdict: Verdict) -> list[str]:
     goal = "; ".join(_goal(verdict, aim) for aim in verdict.aims)
-    ratio = f"{verdict.ratio:.2f} ({verdict.median_ratio:.2f})"
+    ratio = f"{'~' * verdict.uncertain}{verdict.ratio:.2f} ({verdict.median_ratio:.2f})"
     if verdict.lost:
         ratio = f"**{ratio}**"
     return [verdict.best["name"], ratio, goal, f"{verdict.of_floor:.0%}"]
@@ -115,14 +115,16 @@ def _rival(verdict: Verdict, aim: Aim) -> str:
 
 
 def _time(entry: Row) -> str:
-    return f"{_digits(entry['minimum'])} / {_digits(entry['median'])}"
+    return f"{digits(entry['minimum'])} / {digits(entry['median'])}"
 
 
-def _digits(number: float) -> str:
+def digits(number: float) -> str:
+    """Three of them."""
     return f"{number:.3g}" if number < 100 else f"{number:.0f}"
 
 
-def _line(cells: Sequence[str]) -> str:
+def line(cells: Sequence[str]) -> str:
+    """A line of a table."""
     return "| " + " | ".join(cells) + " |"
 
 
@@ -131,11 +133,11 @@ def memory_section(result: Result) -> str:
     lines = [
         "### Memory: growth of the peak over one call of fft_filter2d, 64x3x224x224 float32",
         "",
-        _line(["", "MB", "outputs"]),
-        _line(["---", "---:", "---:"]),
+        line(["", "MB", "outputs"]),
+        line(["---", "---:", "---:"]),
     ]
     for row in result["memory"]:
-        lines.append(_line([row["name"], f"{row['bytes'] / 1e6:.1f}", f"{row['outputs']:.2f}"]))
+        lines.append(line([row["name"], f"{row['bytes'] / 1e6:.1f}", f"{row['outputs']:.2f}"]))
     if "pooling" in result:
         lines += ["", *_pooling_memory(result["pooling"])]
     return "\n".join(lines)
@@ -147,13 +149,13 @@ def _pooling_memory(rows: Sequence[Row]) -> list[str]:
     lines = [
         "### Memory: anti-aliased pooling, 16x64x112x112 float32 (51.4 MB), 4 taps; MB",
         "",
-        _line(head),
-        _line(["---"] * 3 + ["---:"] * 4),
+        line(head),
+        line(["---"] * 3 + ["---:"] * 4),
     ]
     for row in rows:
         numbers = [row[key] for key in ("inference", "kept", "kept_input", "training")]
         cells = [f"{number / 1e6:.1f}" for number in numbers]
-        lines.append(_line([row["op"], row["layout"], row["name"], *cells]))
+        lines.append(line([row["op"], row["layout"], row["name"], *cells]))
     return lines
 
 
@@ -169,13 +171,13 @@ def models_section(result: Result) -> str:
         "{date}, {cpu}, {cores} cores, load {load} before; freqops at {commit}, {level}, "
         "torch {torch}, torchvision {torchvision}, Python {python}".format(**environment),
         "",
-        _line(head),
-        _line(["---"] + ["---:"] * (len(head) - 1)),
+        line(head),
+        line(["---"] + ["---:"] * (len(head) - 1)),
     ]
     for row in result["models"]:
-        medians = [_digits(entry["median"]) for entry in row["contenders"]]
+        medians = [digits(entry["median"]) for entry in row["contenders"]]
         images = f"{row['images']} of {row['side']}"
-        lines.append(_line([row["label"], images, *medians, *_model_ratios(row)]))
+        lines.append(line([row["label"], images, *medians, *_model_ratios(row)]))
     return "\n".join(lines)
 
 
@@ -193,3 +195,66 @@ def _model_ratios(row: Row) -> list[str]:
         ours("pool_only, freqops / plain", allowed["pool_only"]),
         f"{ratios['pool_only, torch / plain'] - 1:+.1%}",
     ]
+
+
+def evaluation_section(result: Result) -> str:
+    """Whole filtered evaluations: seconds, and the medians of the rounds' ratios to ours."""
+    names = list(
+        dict.fromkeys(entry["name"] for row in result["evaluation"] for entry in row["contenders"])
+    )
+    head = ["", "conditions", *(f"{name}, s" for name in names), "network / freqops"]
+    lines = [
+        *_networks_head("Filtered evaluations end to end", result["environment"]),
+        line(head),
+        line(["---"] + ["---:"] * (len(head) - 1)),
+    ]
+    for row in result["evaluation"]:
+        entries = {entry["name"]: entry for entry in row["contenders"]}
+        cells = [_evaluated(entries.get(name), row["ratios"]) for name in names]
+        share = f"{row['ratios']['network']:.0%}"
+        lines.append(line([row["label"], str(row["conditions"]), *cells, share]))
+    return "\n".join(lines)
+
+
+def _evaluated(entry: Row | None, ratios: Row) -> str:
+    """Seconds; of a peer also how many times ours, in bold where that is less."""
+    if entry is None:
+        return ""
+    words = digits(entry["median"] / 1e3)
+    if entry["role"] != "peer":
+        return words
+    ratio = f"({ratios[entry['name']]:.2f}x)"
+    return f"{words} " + (f"**{ratio}**" if ratios[entry["name"]] < 1 else ratio)
+
+
+def accelerated_section(result: Result) -> str:
+    """Networks before and after freqops.accelerate: medians, and how many times as fast."""
+    rows = result["accelerated"]
+    layouts = list(rows[0]["converted"])
+    head = ["", "converted"]
+    head += [cell for layout in layouts for cell in (f"{layout}, as it is", "accelerated")]
+    lines = [
+        *_networks_head("Networks with large kernels, accelerated", result["environment"]),
+        line(head),
+        line(["---", "---"] + ["---:"] * (len(head) - 2)),
+    ]
+    for row in rows:
+        medians = {entry["name"]: entry["median"] for entry in row["contenders"]}
+        counts = " / ".join(f"{some} of {of}" for some, of in row["converted"].values())
+        cells = []
+        for layout in layouts:
+            plain, ours = medians[f"plain, {layout}"], medians[f"accelerated, {layout}"]
+            cells += [digits(plain), f"{digits(ours)} ({plain / ours:.2f}x)"]
+        lines.append(line([row["label"], counts, *cells]))
+    return "\n".join(lines)
+
+
+def _networks_head(title: str, environment: Row) -> list[str]:
+    """A heading and where the rows come from; what a file does not say is left out."""
+    packages = [f"{name} {environment[name]}" for name in PACKAGES if name in environment]
+    made = (
+        "{date}, {cpu}, {cores} cores, load {load} before; freqops at {commit}, {packages}, "
+        "Python {python}"
+    ).format(**environment, packages=", ".join(packages))
+    states = "{allocator} allocator, {threads} threads".format(**environment)
+    return [f"### {title}, {states}", "", made, ""]

@@ -20,8 +20,6 @@ _MOST_CALLS = 10
 _SLOW = 2.0  # seconds a call; such a contender, a Python loop say, is called twice only
 _SLOW_ROUNDS = 2
 _MOST_ROUNDS = 60
-#: From quartile to quartile, as a share of the median: beyond, a row says that it is not certain.
-WIDE = 0.25
 
 Role = Literal["ours", "peer", "other", "floor"]
 

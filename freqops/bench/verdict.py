@@ -6,14 +6,16 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from freqops.bench.timing import WIDE
-
 Row = dict[str, Any]
 Result = dict[str, Any]
 
 # Goals were set for AVX-512; half as wide vectors may take a fifth from them.
 LEVEL_ALLOWANCE = {"avx512": 1.0, "avx2": 0.8}
 RESTLESS = 1.25
+#: By so much may the ratio by medians be off that by minima; beyond, a row is not certain.
+APART = 1.25
+#: From quartile to quartile, as a share of the median; a run says where half its rows are beyond.
+WIDE = 0.25
 
 
 @dataclass(frozen=True)
@@ -70,13 +72,20 @@ class Verdict:
 
     @property
     def uncertain(self) -> bool:
-        """Whether our calls, or the best peer's, took too different times to hold to the ratio."""
-        return max(relative_spread(self.ours), relative_spread(self.best)) > WIDE
+        """Whether the minima tell another ratio than the medians.
+
+        A spread alone does not make it so: what slows all contenders leaves their ratio as it is.
+        """
+        return not 1 / APART <= self.median_ratio / self.ratio <= APART
 
 
 def relative_spread(entry: Row) -> float:
-    """From quartile to quartile, as a share of the median."""
-    return float(entry["spread"] / entry["median"])
+    """From quartile to quartile, as a share of the median.
+
+    The first files did not record it: from the minimum to the median then.
+    """
+    spread = entry.get("spread", entry["median"] - entry["minimum"])
+    return float(spread / entry["median"])
 
 
 def verdicts(row: Row, environment: Row) -> list[Verdict]:

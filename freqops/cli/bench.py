@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
+import re
 import sys
 import time
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -34,7 +35,7 @@ app.add_typer(bench, name="bench", invoke_without_command=True)
 @stoppable
 def measure(
     context: typer.Context,
-    device: Annotated[str, typer.Option(help="cpu, cuda, cuda:1, ...")] = "cpu",
+    device: Annotated[str, typer.Option(help="cpu, cuda or cuda:N.")] = "cpu",
     ops: Annotated[
         str | None,
         typer.Option(help="Operators by commas, as fft_filter,blur_pool.", show_default="all"),
@@ -55,13 +56,17 @@ def measure(
 ) -> None:
     """Times of every operator here, beside the fastest peer and a copy of the same bytes.
 
-    All contenders of a row are first found to compute the same, then timed turn by turn. Ctrl-C
-    keeps what was measured. freqops bench compare A.json B.json: what changed beyond the noise.
+    All contenders of a row are first found to compute the same, then timed turn by turn. Peers
+    are those that are installed; absent ones are named. Shown are the fastest calls, the ratio of
+    the fastest peer's to ours, and the copy's time as a share of ours. LOSS: the peer is faster.
+    ~: the medians tell another ratio. Ctrl-C keeps what was measured.
+
+    freqops bench compare A.json B.json: what changed beyond the noise.
     """
     if context.invoked_subcommand is not None:
         return
     _check_words(device, out, threads, seconds)
-    rows = rows_of(listed([ops]) if ops else (), quick=quick)
+    rows = rows_of(_asked(ops), quick=quick)
     measurement.set_threads(threads or torch.get_num_threads())
     settings = measurement.Settings(
         device, SECONDS[quick] if seconds is None else seconds, peaks=not quick
@@ -71,17 +76,21 @@ def measure(
     for name, reason in absent.items():
         note(f"{name} takes no part: {reason}")
     start = time.perf_counter()
-    cases, finished = _all_measured(rows, settings, environment)
-    result = record.result_of(
-        cases,
-        environment,
-        {"device": device, "ops": ops, "quick": quick, "seconds": settings.seconds},
-        absent=absent,
-        interrupted=not finished,
-    )
-    _finish(out, result, time.perf_counter() - start)
+    asked = {"device": device, "ops": ops, "quick": quick, "seconds": settings.seconds}
+
+    def result(cases: Sequence[dict[str, Any]], *, interrupted: bool) -> dict[str, Any]:
+        return record.result_of(cases, environment, asked, absent=absent, interrupted=interrupted)
+
+    def keep(cases: Sequence[dict[str, Any]]) -> None:
+        record.write(out, result(cases, interrupted=True))
+
+    cases = _all_measured(rows, settings, environment, keep)
+    finished = len(cases) == len(rows)
+    if cases:
+        _finish(out, result(cases, interrupted=not finished), time.perf_counter() - start)
     if not finished:
-        note(f"interrupted after {len(cases)} of {len(rows)} rows")
+        kept = "" if cases else "; nothing was written"
+        note(f"interrupted after {len(cases)} of {len(rows)} rows{kept}")
         raise typer.Exit(INTERRUPTED)
 
 
@@ -93,9 +102,10 @@ def compare(
 ) -> None:
     """What changed from A to B beyond the noise of both; ends with 1 where a row became slower.
 
-    Medians of the same row and contender are compared, with what peers and copies changed by
-    divided out. A change counts beyond the larger of both spreads (first to third quartile, as a
-    share of the median), and beyond 5 %.
+    What peers and copies changed by is the machine, and is divided out: that of all, and that of
+    the same row. A change counts where medians and fastest calls both show it, beyond 5 %, beyond
+    the row's spread in both runs (first to third quartile, as a share of the median), and beyond
+    twice of what 19 of 20 peers and copies changed by.
     """
     found = comparison.compare(record.read(before), record.read(after))
     if found.unlike:
@@ -105,21 +115,19 @@ def compare(
     page = console()
     page.print(screen.comparison_table(found))
     for sentence in screen.comparison_summary(found):
-        page.print(sentence, highlight=False)
+        page.print(sentence, highlight=False, markup=False)
     if found.regressions:
         raise typer.Exit(1)
 
 
 def _check_words(device: str, out: Path, threads: int | None, seconds: float | None) -> None:
-    kind = device.partition(":")[0]
-    if kind not in ("cpu", "cuda"):
-        raise InputError(f"device: must be cpu or cuda, got {device}")
-    if kind == "cuda" and not torch.cuda.is_available():
-        raise InputError(f"device: this torch ({torch.__version__}) finds no CUDA device here")
+    _check_device(device)
     if out.suffix != ".json":
         raise InputError(f"out: must end in .json, got {out}")
-    if out.is_dir():
-        raise InputError(f"out: {out} is a folder, not a file")
+    if out.exists():
+        raise InputError(
+            f"out: {out} is there already; move it away, or give the results another name"
+        )
     check_writable("out", out.parent)
     if threads is not None and threads < 1:
         raise InputError(f"threads: must be at least 1, got {threads}")
@@ -127,31 +135,63 @@ def _check_words(device: str, out: Path, threads: int | None, seconds: float | N
         raise InputError(f"seconds: must be from 0 to 3600, got {seconds:g}")
 
 
+def _check_device(device: str) -> None:
+    if not re.fullmatch(r"cpu|cuda(:\d+)?", device):
+        raise InputError(f"device: must be cpu, cuda or cuda:N, got {device}")
+    if device == "cpu":
+        return
+    if not torch.cuda.is_available():
+        raise InputError(f"device: this torch ({torch.__version__}) finds no CUDA device here")
+    index, count = int(device.partition(":")[2] or 0), torch.cuda.device_count()
+    if index >= count:
+        raise InputError(f"device: there is no {device}, the last one is cuda:{count - 1}")
+
+
+def _asked(ops: str | None) -> list[str]:
+    """The operators' words, each once; none for all."""
+    if ops is None:
+        return []
+    words = list(dict.fromkeys(listed([ops])))
+    if not words:
+        raise InputError("ops: names no operator; leave it out for all of them")
+    return words
+
+
 def _all_measured(
-    rows: Sequence[Row], settings: measurement.Settings, environment: dict[str, Any]
-) -> tuple[list[dict[str, Any]], bool]:
-    """The rows' records, and whether that is all of them; shows each operator when it is done."""
+    rows: Sequence[Row],
+    settings: measurement.Settings,
+    environment: dict[str, Any],
+    keep: Callable[[Sequence[dict[str, Any]]], None],
+) -> list[dict[str, Any]]:
+    """The rows' records, fewer where Ctrl-C ends it.
+
+    An operator that is done is shown, and all up to it kept: should a peer bring the process down,
+    that is on disk.
+    """
     cases: list[dict[str, Any]] = []
     page, shown = console(), 0
-    finished = False
-    with _bar(len(rows)) as advance:
-        try:
-            for index, row in enumerate(rows):
-                advance(str(row))
-                cases.append(measurement.measured(row, settings))
-                if index + 1 == len(rows) or rows[index + 1].op != row.op:
-                    page.print(screen.op_table(cases[shown:], environment, page.width))
-                    shown = len(cases)
-            finished = True
-        except KeyboardInterrupt:
-            if cases[shown:]:
-                page.print(screen.op_table(cases[shown:], environment, page.width))
-    return cases, finished
+
+    def show() -> None:
+        nonlocal shown
+        new, shown = cases[shown:], len(cases)
+        if new:
+            page.print(screen.op_table(new, environment, page.width))
+
+    with contextlib.suppress(KeyboardInterrupt), _bar(len(rows)) as advance:
+        for index, row in enumerate(rows):
+            advance(str(row))
+            cases.append(measurement.measured(row, settings))
+            if index + 1 == len(rows) or rows[index + 1].op != row.op:
+                keep(cases)
+                show()
+    show()
+    return cases
 
 
-@contextmanager
+@contextlib.contextmanager
 def _bar(total: int) -> Iterator[Any]:
     """A progress bar on standard error, and what moves it on to a row of this name."""
+    # The row's name comes last: a narrow terminal cuts that.
     columns = (
         BarColumn(24),
         MofNCompleteColumn(),
@@ -184,9 +224,13 @@ def _finish(out: Path, result: dict[str, Any], seconds: float) -> None:
     written = [out.name]
     for name, figure in plots.bench_figures(result).items():
         path = out.with_name(f"{out.stem}{name}.png")
-        plots.save_figure(figure, path)
-        written.append(path.name)
+        try:
+            plots.save_figure(figure, path)
+            written.append(path.name)
+        except OSError as error:
+            note(f"{path} can't be written: {error.strerror or error}")
     page = console()
     for sentence in screen.summary(result):
-        page.print(sentence, highlight=False)
-    page.print(f"{seconds:.0f} s. Written to {out.parent}: {', '.join(written)}", highlight=False)
+        page.print(sentence, highlight=False, markup=False)
+    names = ", ".join(written)
+    page.print(f"{seconds:.0f} s. Written to {out.parent}: {names}", highlight=False, markup=False)

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import functools
-import os
 import platform
 import sys
+import tempfile
 import warnings
 from collections.abc import Callable
 from importlib import metadata
@@ -111,8 +111,11 @@ def check_writable(option: str, folder: Path) -> None:
     nearest = next(path for path in (folder, *folder.absolute().parents) if path.exists())
     if not nearest.is_dir():
         raise InputError(f"{option}: {nearest} is a file, not a folder")
-    if not os.access(nearest, os.W_OK | os.X_OK):
-        raise InputError(f"{option}: {nearest} can't be written")
+    try:
+        # Asked by doing it: root may write anywhere, but not on a read-only or virtual file system.
+        tempfile.TemporaryFile(dir=nearest).close()
+    except OSError as error:
+        raise InputError(f"{option}: {nearest} can't be written") from error
 
 
 def versions(*packages: str) -> dict[str, str]:

@@ -1,4 +1,4 @@
-"""Figures of the benchmarks: rows beside the floor, curves over size and batch, radii."""
+"""Figures of the benchmarks: rows beside the floor, curves over size, batch, radii, taps."""
 
 from __future__ import annotations
 
@@ -23,7 +23,16 @@ Result = Mapping[str, Any]
 #: Bars of ours where a peer is faster.
 LOST = VERMILLION
 _MOST_BARS = 60  # in one figure: beyond, each operator has its own
-_AXES = {"size": "side of the images", "batch": "images in a call"}
+_AXES = {
+    "size": "side of the images",
+    "batch": "images in a call",
+}
+# What the contenders are called beside each other where radii are many.
+_OF_RADII = {
+    "freqops": "freqops, one sweep",
+    "torch sharing": "torch.fft, forward shared",
+    "torch separate": "torch.fft, a loop of calls",
+}
 
 
 def bench_figures(result: Result) -> dict[str, Figure]:
@@ -54,6 +63,7 @@ def bench_figures(result: Result) -> dict[str, Figure]:
 def plot_bars(result: Result) -> Figure | None:
     """Returns a bar per row: ours and the best peer as multiples of a copy of the same bytes.
 
+    A bar begins at the copy, where a logarithmic axis has its 1: its length is what comes on top.
     Rows of curves are left to the curves. None where no row has a peer.
 
     Args:
@@ -71,9 +81,9 @@ def plot_bars(result: Result) -> Figure | None:
         axes = figure.add_subplot()
         for height, (_, verdict) in zip(heights, judged, strict=True):
             ours, best = 1 / verdict.of_floor, verdict.ratio / verdict.of_floor
-            axes.barh(height, best, 0.82, color="#D9D9D9", zorder=2)
+            axes.barh(height, best - 1, 0.82, left=1, color="#D9D9D9", zorder=2)
             color = LOST if verdict.lost else BLUE
-            axes.barh(height, ours, 0.46, color=color, zorder=3)
+            axes.barh(height, ours - 1, 0.46, left=1, color=color, zorder=3)
             text = f"{verdict.ratio:.1f}x  {verdict.best['name']}"
             if verdict.lost:
                 text = f"{verdict.ratio:.2f}x  {verdict.best['name']}"
@@ -157,7 +167,7 @@ def plot_scaling(result: Result) -> Figure | None:
     if not shown:
         return None
     with style():
-        figure = Figure(figsize=(3.5 * len(shown) + 0.3, 3.3), layout="constrained")
+        figure = Figure(figsize=(max(3.8, 3.3 * len(shown)), 3.3), layout="constrained")
         FigureCanvasAgg(figure)
         panels = figure.subplots(1, len(shown), squeeze=False)[0]
         for axes, (axis, rows) in zip(panels, shown.items(), strict=True):
@@ -171,17 +181,17 @@ def plot_scaling(result: Result) -> Figure | None:
             axes.set_xlabel(_AXES[axis])
             axes.set_title(_shape_words(rows, axis), loc="left")
         panels[0].set_ylabel("ns per pixel")
-        handles, labels = panels[0].get_legend_handles_labels()
-        columns = min(4, len(labels))
-        figure.legend(handles, labels, loc="outside lower center", ncols=columns)
+        for axes in panels:  # each its own: an operator's peers are not the next one's
+            axes.legend(fontsize=7, handlelength=1.6)
     return figure
 
 
 def plot_radii(result: Result) -> Figure | None:
     """Returns the time of low and high images over the number of radii; None without such rows.
 
-    Beside one call for all radii, ours and torch's composition also with a call for each: what
-    lies between the two is the forward transform, which the radii share.
+    Beside one sweep for all radii, ours and torch's composition also with a call for each: what
+    lies between the two is the forward transform, which the radii share, and the call. The share
+    of a call that a further radius saves is written below the axes.
 
     Args:
         result: of the benchmarks.
@@ -198,22 +208,49 @@ def plot_radii(result: Result) -> Figure | None:
         axes.set_xticks(counts, [f"{count:g}" for count in counts])
         axes.set_xlim(0, counts[-1] * 1.04)
         axes.set_ylim(0, None)
-        axes.set_xlabel("radii, low and high image of each")
-        axes.set_ylabel("ms")
+        shares = "\n".join(_shared(rows))
+        axes.set_xlabel("radii, low and high image of each" + (f"\n{shares}" if shares else ""))
+        axes.set_ylabel("ms, fastest call")
         axes.set_title(f"low_high2d, {'x'.join(map(str, rows[0]['shape']))}", loc="left")
         axes.legend(loc="upper left")
     return figure
 
 
 def _curve(result: Result, axis: str) -> list[Row]:
-    """The rows along an axis, in its order."""
+    """The rows along an axis, in its order; of the first operator that has such."""
     rows = [row for row in result["cases"] if (row["point"] or {}).get("axis") == axis]
-    rows = [row for row in rows if row["contenders"]]
+    rows = [row for row in rows if row["contenders"] and row["op"] == rows[0]["op"]]
     return sorted(rows, key=lambda row: float(row["point"]["at"]))
 
 
-def _lines(axes: Axes, rows: Sequence[Row], scale: float) -> None:
-    """A line per contender, of those that are in every row, with its quartiles."""
+def _shared(rows: Sequence[Row]) -> list[str]:
+    """Sentences: what a further radius takes in one sweep and in calls of its own."""
+    sentences = []
+    for who, sweep, single in (
+        ("freqops", "freqops", SINGLE),
+        ("torch.fft", "torch sharing", "torch separate"),
+    ):
+        if not all(_entry(row, name) for row in rows for name in (sweep, single)):
+            continue
+        one, each = (_per_radius(rows, name) for name in (sweep, single))
+        share = (
+            f"{1 - one / each:.0%} is shared" if 0 < one < each else "sharing saves nothing here"
+        )
+        sentences.append(f"{who}: a further radius {one:.2g} ms, by itself {each:.2g}: {share}")
+    return sentences
+
+
+def _per_radius(rows: Sequence[Row], name: str) -> float:
+    """The slope from the fewest radii to the most."""
+    first, last = rows[0], rows[-1]
+    time = float(_entry(last, name)["minimum"] - _entry(first, name)["minimum"])
+    return time / float(last["point"]["at"] - first["point"]["at"])
+
+
+def _lines(
+    axes: Axes, rows: Sequence[Row], scale: float, words: Mapping[str, str] | None = None
+) -> None:
+    """A line per contender of those that are in every row, by its fastest call."""
     names = [entry["name"] for entry in rows[0]["contenders"]]
     names = [name for name in names if all(_entry(row, name) for row in rows)]
     peers = 0
@@ -234,7 +271,14 @@ def _lines(axes: Axes, rows: Sequence[Row], scale: float) -> None:
         else:
             peers += 1
             look = {"color": PALETTE[peers % len(PALETTE)], "marker": MARKERS[peers]}
-        axes.plot(at, times, label=name, markeredgecolor="white", markeredgewidth=0.6, **look)
+        axes.plot(
+            at,
+            times,
+            label=(words or {}).get(name, name),
+            markeredgecolor="white",
+            markeredgewidth=0.6,
+            **look,
+        )
 
 
 def _entry(row: Row, name: str) -> dict[str, Any]:

@@ -17,6 +17,7 @@ UNDER_ANOTHER = {
     "blur_pool_adjoint": "blur_pool",
     "spectral_correlation": "global_filter",
     "separable": "spectral_pool",
+    "fft_filter_padded": "fft_conv",
 }
 EVERY_ROW = rows()
 
@@ -42,7 +43,7 @@ def test_rows_are_told_apart_by_what_is_compared() -> None:
 
 def test_a_quick_run_has_every_curve() -> None:
     axes = Counter(row.point.axis for row in rows(quick=True) if row.point)
-    assert set(axes) == {"size", "batch", "radii"}
+    assert set(axes) == {"size", "batch", "radii", "taps"}
     assert min(axes.values()) >= 4
 
 
@@ -66,7 +67,7 @@ def test_peers_of_a_small_row_compute_the_same(op: str) -> None:
 
 
 def test_unknown_operator_is_one_sentence() -> None:
-    with pytest.raises(InputError, match=r"ops: must be of blur_pool, .*, got 'blur' \(did you"):
+    with pytest.raises(InputError, match=r"ops: must be of band_.*, got 'blur' \(did you"):
         rows(["fft_filter", "blur"])
 
 
@@ -111,7 +112,7 @@ def test_peer_that_breaks_on_import_says_why(
     (tmp_path / "breaks_here.py").write_text("raise RuntimeError('of another torch')\n")
     monkeypatch.syspath_prepend(tmp_path)
     monkeypatch.setitem(peers.PEERS, "breaks", peers.Peer("breaks", ("breaks_here",)))
-    reason = "is installed, but can't be imported: of another torch"
+    reason = "installed, cannot be imported: of another torch"
     assert peers.missing()["breaks"] == reason
 
 

@@ -1,9 +1,14 @@
 """When a change is one: beyond the noise of both runs, the machine's own change divided out."""
 
+import random
+from dataclasses import asdict
+from typing import Any
+
 import pytest
 from bench_results import made_up, made_up_row
 
 from freqops.bench.comparison import compare
+from freqops.bench.timing import timing
 
 
 def change(before: float, after: float, *, spread: float = 0.02, drift: float = 1.0) -> str:
@@ -71,3 +76,63 @@ def test_other_conditions_are_named() -> None:
     found = compare(made_up(), made_up(threads=4, cpu="Another CPU"))
     assert found.unlike == ["cpu was Some CPU, is Another CPU", "threads was 2, is 4"]
     assert compare(made_up(), made_up(date="another", load=3.0)).unlike == []
+
+
+# --- made-up runs with noise ----------------------------------------------------------------------
+
+ROWS = 50
+SLOW = 7
+
+
+def run(seed: int, *, noise: float, busy: float = 0.0, slower: float = 1.0) -> dict[str, Any]:
+    """A run in which every contender's times have a deviate of their own and one by call.
+
+    Some rows are timed in a busy moment, which meets all their contenders; one of ours may be
+    slower.
+    """
+    rng = random.Random(seed)
+    rows = []
+    for number in range(ROWS):
+        moment = rng.uniform(1.3, 2.0) if rng.random() < busy else 1.0
+        row = made_up_row(label=f"{number}x8", freqops=1.0, torch=4.0, scipy=5.0, copy=0.3)
+        for entry in row["contenders"]:
+            mean = entry["median"] * moment * rng.lognormvariate(0, noise)
+            if number == SLOW and entry["role"] == "ours":
+                mean *= slower
+            calls = [mean * (1 + abs(rng.gauss(0, noise))) for _ in range(9)]
+            entry.update(asdict(timing([call / 1e3 for call in calls])))
+        rows.append(row)
+    return made_up(*rows)
+
+
+@pytest.mark.parametrize(("noise", "busy"), [(0.005, 0.0), (0.02, 0.1), (0.05, 0.3), (0.2, 0.5)])
+def test_equal_runs_rarely_raise_an_alarm(noise: float, busy: float) -> None:
+    """Of 20 pairs of runs, a thousand rows, whatever the machine does."""
+    pairs = [(run(n, noise=noise, busy=busy), run(1000 + n, noise=noise)) for n in range(20)]
+    alarms = [len(compare(*pair).regressions) for pair in pairs]
+    assert sum(alarms) <= 5
+
+
+@pytest.mark.parametrize("noise", [0.005, 0.01])
+def test_one_slower_row_is_found_and_no_other(noise: float) -> None:
+    """15 % in one of 50 rows, between ten pairs of runs on a quiet machine."""
+    for n in range(10):
+        before = run(n, noise=noise)
+        after = run(1000 + n, noise=noise, slower=1.15)
+        assert [one.label for one in compare(before, after).regressions] == [f"{SLOW}x8"]
+
+
+def test_change_that_medians_alone_show_is_none() -> None:
+    before, after = made_up_row(), made_up_row()
+    after["contenders"][0]["median"] *= 1.5
+    (only,) = compare(made_up(before), made_up(after)).changes
+    assert (only.ratio, only.verdict) == (1.0, "same")
+
+
+def test_busy_moment_of_a_row_is_divided_out() -> None:
+    """All of one row take twice as long, and the rest of the run says nothing of it."""
+    quiet = [made_up_row(label=f"{n}x8") for n in range(1, 40)]
+    busy = made_up_row(label="1x8", freqops=2.0, torch=8.0, copy=1.0)
+    found = compare(made_up(*quiet), made_up(busy, *quiet[1:]))
+    assert found.drift == 1.0
+    assert found.changes[0].verdict == "same"

@@ -58,6 +58,42 @@ def test_row_that_does_not_run_says_why() -> None:
     assert (record["failed"], record["contenders"]) == ("no kernel image", [])
 
 
+def test_peer_that_stops_while_it_is_timed_is_left_out_and_the_others_are_timed() -> None:
+    """It computes what is due when asked once; a later call fails."""
+
+    def clock(contender: Contender, untimed: int, calls: int) -> list[float]:
+        if contender.name == "fails":
+            raise ValueError("out of plans\nmore")
+        return counted(contender, untimed, calls)
+
+    row = row_of(freqops=lambda: torch.ones(2), fails=lambda: torch.ones(2), copy=lambda: None)
+    record = measured(row, SETTINGS, clock)
+    assert [entry["name"] for entry in record["contenders"]] == ["freqops", "copy"]
+    assert record["not_compared"] == {"fails": "stopped while it was timed: out of plans"}
+    assert "failed" not in record
+
+
+@pytest.mark.parametrize("name", ["freqops", "copy"])
+def test_without_ours_or_the_copy_there_is_no_row(name: str) -> None:
+    def clock(contender: Contender, untimed: int, calls: int) -> list[float]:
+        if contender.name == name:
+            raise TypeError("no such call")
+        return counted(contender, untimed, calls)
+
+    row = row_of(freqops=lambda: torch.ones(2), torch=lambda: torch.ones(2), copy=lambda: None)
+    record = measured(row, SETTINGS, clock)
+    assert record["failed"] == f"{name} stopped while it was timed: no such call"
+    assert record["contenders"] == []
+
+
+def test_interrupt_is_no_failure() -> None:
+    def stopped() -> None:
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        measured(row_of(freqops=lambda: torch.ones(2), torch=stopped), SETTINGS, counted)
+
+
 def test_two_of_ours_that_differ_fail_the_row() -> None:
     row = row_of(freqops=lambda: torch.ones(2), ours_too=lambda: torch.zeros(2))
     assert measured(row, SETTINGS, counted)["failed"] == "ours_too and freqops differ by 1.0e+00"

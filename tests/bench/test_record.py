@@ -68,6 +68,19 @@ def test_words_of_a_former_row_become_fields(tmp_path: Path) -> None:
         ("{", "can't be read as JSON"),
         ("[]", "is no result of freqops bench"),
         ('{"environment": {}, "cases": [{"label": 1}]}', "is no result of freqops bench"),
+        ('{"environment": {}, "cases": [{"table": "a", "label": "b"}]}', "is no result"),
+        (
+            '{"environment": {}, "cases": [{"table": "a", "label": "b", "contenders": '
+            '[{"name": "freqops", "role": "ours", "minimum": 0, "median": 1}]}]}',
+            "is no result of freqops bench",
+        ),
+        (
+            '{"schema": "freqops.bench/2", "environment": {}, "cases": '
+            '[{"table": "a", "label": "b", "contenders": []}]}',
+            "rows without an operator",
+        ),
+        ('{"schema": "another/1", "environment": {}, "cases": []}', "is no result"),
+        ('{"schema": "freqops.bench/9", "rows": []}', "freqops.bench/9, which"),
         ('{"schema": "freqops.bench/9", "environment": {}, "cases": []}', "freqops.bench/9, which"),
     ],
 )

@@ -31,7 +31,8 @@ def test_row_names_ours_the_best_peer_the_ratio_and_the_copy() -> None:
 
 def test_losses_and_wide_spreads_are_marked() -> None:
     lost = made_up_row(freqops=2.0, torch=1.5, copy=0.5)
-    wide = made_up_row(label="3x64x56x56", spread=0.4)
+    wide = made_up_row(label="3x64x56x56")
+    wide["contenders"][0]["median"] *= 1.5
     lines = table(lost, wide)
     assert lines[2].split()[-3:] == ["0.75x", "25%", "LOSS"]
     assert lines[3].split()[-3:] == ["4.00x", "50%", "~"]
@@ -61,14 +62,30 @@ def test_numbers_fit_the_terminal(width: int) -> None:
 def test_summary_counts_names_losses_and_who_was_left_out(result: dict[str, Any]) -> None:
     result["cases"][0]["not_compared"] = {"kornia": "differ by 1.0e+00"}
     text = "\n".join(screen.summary(result))
-    assert "in 10 of 11 rows, slower in 1;" in text
+    assert "in 13 of 14 rows, slower in 1;" in text
     assert "LOSS blur_pool2d, float32, forward, 2x3x7x7: 0.75x of torch" in text
     name = "kornia in blur_pool2d, float32, forward, 2x64x56x56"
     assert f"Not compared: {name}: differ by 1.0e+00" in text
     assert "FAILED blur_pool2d, float32, forward, 9x9: no kernel" in text
     assert "~ in" not in text
-    uncertain = made_up(made_up_row(spread=0.3), made_up_row(label="3x8"))
-    assert "~ in 1 rows" in "\n".join(screen.summary(uncertain))
+    uncertain = made_up(made_up_row(), made_up_row(label="3x8"))
+    uncertain["cases"][0]["contenders"][0]["median"] *= 1.5
+    assert "~ in 1 of 2 rows" in "\n".join(screen.summary(uncertain))
+
+
+def test_summary_says_where_the_machine_was_not_quiet() -> None:
+    rows = [made_up_row(label=f"{n}x8", spread=0.4) for n in (1, 2)]
+    assert "quartiles are 40%" in "\n".join(screen.summary(made_up(*rows)))
+    assert "not quiet" not in "\n".join(screen.summary(made_up(rows[0], made_up_row(spread=0.02))))
+
+
+def test_comparison_says_how_far_what_is_not_ours_moved() -> None:
+    before = [made_up_row(label=f"{n}x8") for n in range(1, 9)]
+    after = [made_up_row(label=f"{n}x8", freqops=1.0, torch=4.0, copy=n / 8) for n in range(1, 9)]
+    found = comparison.compare(made_up(*before), made_up(*after))
+    assert found.scatter > 0.1
+    text = "\n".join(screen.comparison_summary(found))
+    assert "no smaller change of ours counts" in text
 
 
 def test_comparison_names_what_became_slower() -> None:

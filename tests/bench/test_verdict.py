@@ -2,6 +2,8 @@
 
 from typing import Any
 
+import pytest
+
 from freqops.bench import tables
 from freqops.bench.case import Case, Goal, Row
 from freqops.bench.timing import Contender, Timing
@@ -62,10 +64,16 @@ def test_loss_is_a_loss_by_the_least_margin() -> None:
     assert (lost.lost, won.lost) == (True, False)
 
 
-def test_wide_spread_of_either_side_makes_a_row_uncertain() -> None:
-    for ours, fast, uncertain in ((0.1, 0.1, False), (0.3, 0.1, True), (0.1, 0.6, True)):
-        row = record([], freqops=1.0, fast=2.0, copy=0.5)
-        row["contenders"][0]["spread"], row["contenders"][1]["spread"] = ours, fast
-        judged = first_verdict(row, WARM)
-        assert judged is not None
-        assert judged.uncertain == uncertain
+@pytest.mark.parametrize(
+    ("ours", "fast", "uncertain"),
+    [(1.2, 2.4, False), (1.5, 2.0, True), (1.0, 2.6, True), (3.0, 6.0, False)],
+)
+def test_ratio_is_uncertain_where_medians_tell_another(
+    ours: float, fast: float, uncertain: bool
+) -> None:
+    """What slows both alike is no doubt about their ratio."""
+    row = record([], freqops=1.0, fast=2.0, copy=0.5)
+    row["contenders"][0]["median"], row["contenders"][1]["median"] = ours, fast
+    judged = first_verdict(row, WARM)
+    assert judged is not None
+    assert judged.uncertain == uncertain

@@ -87,6 +87,54 @@ def test_interrupt_keeps_what_was_measured(
     assert (tmp_path / "a.png").exists()
 
 
+@pytest.mark.usefixtures("small")
+def test_interrupt_before_the_first_row_writes_nothing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def measured(row: Any, settings: Any) -> dict[str, Any]:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(measurement, "measured", measured)
+    assert call(monkeypatch, "bench", "--out", str(tmp_path / "a.json")) == 130
+    assert "interrupted after 0 of" in capsys.readouterr().err
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.usefixtures("small")
+def test_operators_that_are_done_are_on_disk_before_the_next(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """So that not even a crash of the process takes them."""
+    kept: list[list[str]] = []
+
+    def measured(row: Any, settings: Any) -> dict[str, Any]:
+        if (tmp_path / "a.json").exists():
+            result = record.read(tmp_path / "a.json")
+            assert result["interrupted"] is True
+            kept.append([one["op"] for one in result["cases"]])
+        return made_up_row(row.op, row.label)
+
+    monkeypatch.setattr(measurement, "measured", measured)
+    options = ["--ops", "flc_pool,fft_filter,upfirdn", "--out", str(tmp_path / "a.json")]
+    assert call(monkeypatch, "bench", *options) == 0
+    assert kept == [["flc_pool"], ["flc_pool", "fft_filter"]]
+    assert record.read(tmp_path / "a.json")["interrupted"] is False
+
+
+@pytest.mark.usefixtures("small")
+def test_figure_that_cannot_be_written_is_named(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(measurement, "measured", lambda row, _: made_up_row(row.op, row.label))
+    (tmp_path / "a.png").mkdir()
+    options = ["--ops", "flc_pool,flc_pool", "--out", str(tmp_path / "a.json")]
+    assert call(monkeypatch, "bench", *options) == 0
+    said = capsys.readouterr()
+    assert "a.png can't be written: Is a directory" in said.err
+    assert "in 1 of 1 rows" in said.out  # an operator that is asked for twice is measured once
+    assert len(record.read(tmp_path / "a.json")["cases"]) == 1
+
+
 def test_ctrl_c_ends_a_real_run_with_a_result(tmp_path: Path) -> None:
     """Sent when the first operator's table has been shown."""
     words = ["--ops", "polyphase_pool,fft_filter", "--quick", "--seconds", "0.1"]
@@ -115,7 +163,12 @@ def test_ctrl_c_ends_a_real_run_with_a_result(tmp_path: Path) -> None:
     ("words", "sentence"),
     [
         (["--ops", "fft_filtre"], "'fft_filtre' (did you mean fft_filter"),
-        (["--device", "tpu"], "device: must be cpu or cuda, got tpu"),
+        (["--ops", ","], "ops: names no operator"),
+        (["--device", "tpu"], "device: must be cpu, cuda or cuda:N, got tpu"),
+        (["--device", "cpu:3"], "device: must be cpu, cuda or cuda:N, got cpu:3"),
+        (["--out", "old.json"], "out: old.json is there already"),
+        (["--out", "/proc/a.json"], "out: /proc can't be written"),
+        (["compare", ".", "b.json"], ".: can't be read: Is a directory"),
         (["--out", "a.csv"], "out: must end in .json, got a.csv"),
         (["--out", "blocked/a.json"], "out: "),
         (["--threads", "0"], "threads: must be at least 1, got 0"),
@@ -134,12 +187,18 @@ def test_mistakes_are_one_sentence(
     monkeypatch.chdir(tmp_path)
     (tmp_path / "broken.json").write_text("{")
     (tmp_path / "blocked").write_text("a file")
+    (tmp_path / "old.json").write_text("kept")
     assert call(monkeypatch, "bench", *words) == 2
     said = capsys.readouterr()
     assert sentence in said.err
     assert len(said.err.splitlines()) == 1
     assert said.out == ""
-    assert sorted(path.name for path in tmp_path.iterdir()) == ["blocked", "broken.json"]
+    assert sorted(path.name for path in tmp_path.iterdir()) == [
+        "blocked",
+        "broken.json",
+        "old.json",
+    ]
+    assert (tmp_path / "old.json").read_text() == "kept"
 
 
 @pytest.mark.skipif(torch.cuda.is_available(), reason="it would run")
