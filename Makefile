@@ -13,7 +13,7 @@
 #   make archs   the CUDA library for every architecture, and what its compiler says about registers and spills
 #
 # Overridable: PYTHON=python3.12, TORCH=torch==2.11.0, VENV_FLAGS=--system-site-packages (uses the torch of PYTHON),
-# PYTEST_FLAGS="-k fft_filter", DEMO_FLAGS="--cutoffs 4,8", GPU_FLAGS="--sizes 56,224"; environment: FREQOPS_CUDA=0|1,
+# PYTEST_FLAGS="-k fft_filter", TEST_JOBS=1, DEMO_FLAGS="--cutoffs 4,8", GPU_FLAGS="--sizes 56,224"; environment: FREQOPS_CUDA=0|1,
 # FREQOPS_CUDA_ARCHS=90.
 
 PYTHON ?= python3
@@ -26,6 +26,7 @@ MODELS ?= torchvision==0.28.0 timm==1.0.31
 DEMO_OUT ?= demo-output
 DEMO_FLAGS ?=
 PYTEST_FLAGS ?=
+TEST_JOBS ?= $(shell nproc)
 BENCH_FLAGS ?=
 GPU_FLAGS ?=
 
@@ -89,7 +90,7 @@ replay: build
 
 test: $(VENV)/.made-models build replay
 	@echo "== tests"
-	@$(BIN)/pytest $(PYTEST_FLAGS)
+	@$(BIN)/pytest -n $(TEST_JOBS) $(PYTEST_FLAGS)
 
 style: $(VENV)/.made-install
 	@echo "== style"

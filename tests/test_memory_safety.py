@@ -137,6 +137,26 @@ def test_fft_filter_padded(dtype: torch.dtype, dims: int, per_channel: bool) -> 
 
 
 @every_dtype
+@pytest.mark.parametrize("channels", [4, 16, 17, 32, 40])
+@pytest.mark.parametrize("per_channel", [False, True])
+def test_channels_side_by_side(dtype: torch.dtype, channels: int, per_channel: bool) -> None:
+    """Many channels of channels_last maps are read and written a vector of them at a time."""
+    for size in [(1, 2), (3, 5), (7, 7), (14, 14), (5, 15), (6, 16), (4, 17), (9, 33), (56, 56)]:
+        grid = tuple(n + n // 2 for n in size)
+        x = torch.randn(3, channels, *size, dtype=torch.float64).to(dtype)
+        last = torch.empty(3, *size, channels, dtype=dtype).permute(0, 3, 1, 2).copy_(x)
+        lead = (channels,) if per_channel else ()
+        parts = [torch.randn(*lead, *half(n), dtype=compute_dtype(dtype)) for n in (size, grid)]
+        expected = torch.ops.freqops.fft_filter(x, parts[0], None, 2)
+        y = torch.ops.freqops.fft_filter(last, parts[0], None, 2)
+        assert y.stride() == last.stride()
+        check(y, expected.double(), dtype)
+        expected = torch.ops.freqops.fft_filter_padded(x, parts[1], None, grid, size)
+        y = torch.ops.freqops.fft_filter_padded(last, parts[1], None, grid, size)
+        check(y, expected.double(), dtype)
+
+
+@every_dtype
 @both_dims
 @pytest.mark.parametrize("responses", [1, 3])
 def test_banks(dtype: torch.dtype, dims: int, responses: int) -> None:

@@ -80,7 +80,7 @@ _CALL = 60_000.0  # Python of an op more than torch's convolution has
 _TRAINED_CALL = 300_000.0
 # A sample of the grid of a depthwise plane there and back, contiguous and channels_last, times that
 # in float64; a plane. Two images share a transform.
-_GRID_SAMPLE = (2.0, 3.9)
+_GRID_SAMPLE = (2.0, 2.8)
 _IN_DOUBLE = 2.4
 _PLANE = 180.0
 # In training: a sample of every plane's grid, and of every kernel's, whose spectra are made anew.
@@ -88,8 +88,8 @@ _TRAINED_SAMPLE = (6.5, 13.0)
 _TRAINED_KERNEL = (27.0, 28.0)
 _TRAINED_CHANNEL = 2000.0
 _TRAINED_IN_DOUBLE = 1.7
-# A sample of a line's grid by torch.fft, which has no kernel of ours: forward, in training.
-_LINE_SAMPLE = {False: 6.0, True: 25.0}
+# A sample of a line's grid: forward, in training.
+_LINE_SAMPLE = {False: 3.0, True: 25.0}
 # Channels with one another: a sample of a plane's grid; one of a kernel's, whose spectrum is read
 # once; one of every product of the two. Forward, and in training.
 _MANY = {False: (5.0, 0.43, 0.034), True: (20.0, 11.0, 0.2)}

@@ -272,7 +272,10 @@ def mean_margin(outputs: Tensor, labels: Tensor) -> Tensor:
     return outputs.gather(1, labels[:, None]).mean()
 
 
-@pytest.mark.parametrize("metric", [None, mean_margin, {"m": mean_margin}], ids=str)
+METRICS = {"none": None, "function": mean_margin, "several": {"m": mean_margin}}
+
+
+@pytest.mark.parametrize("metric", METRICS.values(), ids=METRICS)
 def test_resume_ends_with_the_same_numbers(net, images, labels, tmp_path, metric) -> None:
     options = {"metric": metric, "progress": False, "keep_predictions": True}
     whole = sweep(net, DataLoader(TensorDataset(images, labels), batch_size=5), CUTOFFS, **options)

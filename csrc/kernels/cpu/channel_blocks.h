@@ -10,16 +10,20 @@
 
 namespace freqops::cpu::FREQOPS_LEVEL {
 
-// Where planes lie in a thread's memory: plane i at data + i * plane, its rows `stride` elements apart, at least kLanes.
+// Where planes lie in a thread's memory: plane i at data + i * plane, its rows `stride` elements apart. A row shorter than
+// a vector is written as one, from the first to the last, so a vector has to fit behind the last one.
 template <class T>
 struct StagedPlanes {
   T* data;
   size_t plane;
   int64_t stride;
+
+  // Planes a multiple of 4 KiB apart would share their places in the first cache.
+  static constexpr size_t kApart = 17 * 64 / sizeof(T);
 };
 
-// Of `images`, from the element `offset` on: planes 0 to `channels` of `planes`, 1 to kLanes. What is beyond the images'
-// width in a row is zero.
+// Of `images`, from the element `offset` on: planes 0 to `channels` of `planes`, 1 to kLanes. Behind the images' width
+// a row has zeros.
 template <class T>
 void gather_channels(const Images& images, int64_t offset, int channels, const StagedPlanes<T>& planes) {
   constexpr int kL = kLanes<T>;
@@ -51,9 +55,10 @@ void gather_channels(const Images& images, int64_t offset, int channels, const S
         }
         put(h, w, pixels, kL);
       }
-      for (int c = 0; c < channels; ++c) {
+      const int64_t end = std::max<int64_t>(width, kL);
+      for (int c = 0; end < planes.stride && c < channels; ++c) {
         T* out = planes.data + c * planes.plane + h * planes.stride;
-        std::fill(out + std::max<int64_t>(width, kL), out + planes.stride, T{0});
+        std::fill(out + end, out + planes.stride, T{0});
       }
     }
   });
