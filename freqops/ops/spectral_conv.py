@@ -78,10 +78,13 @@ def spectral_conv2d(
 def _mixed(x: Tensor, weight: Tensor, rows: int) -> Tensor:
     """In torch's differentiable operations; nothing here depends on whether a size is traced."""
     height, width = x.shape[-2:]
-    if not torch.compiler.is_compiling() and x.numel() == 0:  # which MKL has no plan for
+    traced = torch.compiler.is_compiling()
+    if not traced and x.numel() == 0:  # which MKL has no plan for
         nothing = (x.sum() + weight.sum()) * 0
         return nothing.expand(*x.shape[:-3], weight.shape[1], height, width)
     gains = torch.view_as_complex(weight.contiguous())
+    if not traced and rows <= height and gains.shape[-1] <= width // 2 + 1:
+        return _mixed_where_all_are(x, gains, rows)
     row = torch.arange(rows, device=x.device) - rows // 2
     column = torch.arange(gains.shape[-1], device=x.device)
     # Frequencies beyond those of the images: their weights are zeroed, wherever they then point.
@@ -90,19 +93,39 @@ def _mixed(x: Tensor, weight: Tensor, rows: int) -> Tensor:
     row, column = row % height, column.clamp(max=width // 2)
     spectrum = torch.fft.rfft(x, dim=-1, norm="forward").index_select(-1, column)
     spectrum = torch.fft.fft(spectrum, dim=-2, norm="forward").index_select(-2, row)
-    with without_autocast(x.device):
-        mixed = torch.einsum("...ihw,iohw->...ohw", spectrum, gains * there)
+    mixed = _products(spectrum, gains * there)
     empty = mixed.new_zeros([*mixed.shape[:-2], height, mixed.shape[-1]])
     mixed = torch.fft.ifft(empty.index_add(-2, row, mixed), dim=-2, norm="forward")
     empty = mixed.new_zeros([*mixed.shape[:-1], width // 2 + 1])
     return _real_lines(empty.index_add(-1, column, mixed), width)
 
 
+def _mixed_where_all_are(x: Tensor, gains: Tensor, rows: int) -> Tensor:
+    """The same for images that have every frequency with a weight: by slices, not by indices."""
+    height, width = x.shape[-2:]
+    below = rows // 2  # frequencies below zero, which are the last ones of a transform
+    spectrum = torch.fft.rfft(x, dim=-1, norm="forward")[..., : gains.shape[-1]]
+    spectrum = torch.fft.fft(spectrum, dim=-2, norm="forward")
+    ends = spectrum[..., height - below :, :], spectrum[..., : rows - below, :]
+    mixed = _products(torch.cat(ends, -2), gains)
+    zeros = mixed.new_zeros([*mixed.shape[:-2], height - rows, mixed.shape[-1]])
+    mixed = torch.cat([mixed[..., below:, :], zeros, mixed[..., :below, :]], -2)
+    mixed = torch.fft.ifft(mixed, dim=-2, norm="forward")
+    return _real_lines(mixed, width)
+
+
+def _products(spectrum: Tensor, gains: Tensor) -> Tensor:
+    with without_autocast(spectrum.device):
+        mixed: Tensor = torch.einsum("...ihw,iohw->...ohw", spectrum, gains)
+    return mixed
+
+
 def _real_lines(spectrum: Tensor, width: int) -> Tensor:
-    """irfft with what it makes of imaginary parts at DC and Nyquist, which cuFFT leaves open."""
-    column = torch.arange(width // 2 + 1, device=spectrum.device)
-    imag = spectrum.imag * ((column > 0) & (2 * column != width))
-    spectrum = torch.complex(spectrum.real, imag)
+    """irfft, with zeros for the columns that are missing."""
+    if spectrum.device.type != "cpu":  # cuFFT leaves open what imaginary parts at the ends do
+        column = torch.arange(spectrum.shape[-1], device=spectrum.device)
+        imag = spectrum.imag * ((column > 0) & (2 * column != width))
+        spectrum = torch.complex(spectrum.real, imag)
     lines: Tensor = torch.fft.irfft(spectrum, n=width, dim=-1, norm="forward")
     return lines
 
