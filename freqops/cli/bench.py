@@ -23,8 +23,9 @@ from freqops.bench.machine import describe_run
 from freqops.cli.program import app, check_writable, console, note, stoppable
 from freqops.evaluation import InputError
 
-#: About how long a row is timed: quick, full.
-SECONDS = {True: 0.6, False: 2.5}
+#: About how long a row is timed, and rounds that are made even so: quick, full.
+SECONDS = {True: 0.4, False: 2.5}
+LEAST_ROUNDS = {True: 4, False: 5}
 INTERRUPTED = 130
 
 bench = typer.Typer(no_args_is_help=False, context_settings=app.info.context_settings)
@@ -51,7 +52,7 @@ def measure(
     ] = None,
     seconds: Annotated[
         float | None,
-        typer.Option(help="About how long to time each row.", show_default="2.5, quick: 0.6"),
+        typer.Option(help="About how long to time each row.", show_default="2.5, quick: 0.4"),
     ] = None,
 ) -> None:
     """Times of every operator here, beside the fastest peer and a copy of the same bytes.
@@ -69,7 +70,10 @@ def measure(
     rows = rows_of(_asked(ops), quick=quick)
     measurement.set_threads(threads or torch.get_num_threads())
     settings = measurement.Settings(
-        device, SECONDS[quick] if seconds is None else seconds, peaks=not quick
+        device,
+        SECONDS[quick] if seconds is None else seconds,
+        LEAST_ROUNDS[quick],
+        peaks=not quick,
     )
     environment = describe_run(device)
     absent = measurement.absent_peers()

@@ -26,6 +26,7 @@ _MOST_BARS = 60  # in one figure: beyond, each operator has its own
 _AXES = {
     "size": "side of the images",
     "batch": "images in a call",
+    "taps": "taps of the kernel, each way",
 }
 # What the contenders are called beside each other where radii are many.
 _OF_RADII = {
@@ -157,7 +158,7 @@ def _bar_label(row: Row) -> str:
 
 
 def plot_scaling(result: Result) -> Figure | None:
-    """Returns time per pixel over the images' size, and over the batch; None without such rows.
+    """Returns time per pixel over size, batch and a kernel's taps; None without such rows.
 
     Args:
         result: of the benchmarks.
@@ -203,7 +204,7 @@ def plot_radii(result: Result) -> Figure | None:
         figure = Figure(figsize=(5.0, 3.5), layout="constrained")
         FigureCanvasAgg(figure)
         axes = figure.add_subplot()
-        _lines(axes, rows, 1.0)
+        _lines(axes, rows, 1.0, _OF_RADII)
         counts = [row["point"]["at"] for row in rows]
         axes.set_xticks(counts, [f"{count:g}" for count in counts])
         axes.set_xlim(0, counts[-1] * 1.04)

@@ -14,9 +14,8 @@ import gpu_scene
 import pytest
 import torch
 
-from freqops.bench.timing import Contender, Timing, interleave
-
 import freqops
+from freqops.bench.timing import Contender, Timing, interleave
 
 ROOT = Path(__file__).parents[2]
 COMMAND = [sys.executable, str(ROOT / "benchmarks" / "gpu.py")]

@@ -176,7 +176,7 @@ def _all_rows() -> list[Row]:
                 functools.partial(_low_pass, shape, share),
                 goals=_goals(shape, 1) if share == 8 else [],
                 moved_bytes=_bytes(shape),
-                quick=share == 8 and shape == (64, 3, 224, 224),
+                quick=share == 8 and shape == TWO[1],
             )
             for shape in GOALS
         ]
