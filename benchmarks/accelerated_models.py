@@ -16,25 +16,20 @@ the form that is deployed (small kernels merged into the large one), with random
 
 from __future__ import annotations
 
-import argparse
 import copy
-import json
-import os
-import sys
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
 from itertools import cycle, islice
-from pathlib import Path
 from typing import Any
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
+from whole_jobs import Effort, by_rounds, run
 
 import freqops
 from freqops.bench import tables
-from freqops.bench.machine import describe_run
-from freqops.bench.timing import Contender, check_agreement, interleave
+from freqops.bench.timing import Contender, check_agreement
 
 FORMATS = {"NCHW": torch.contiguous_format, "channels_last": torch.channels_last}
 
@@ -153,9 +148,10 @@ def rows() -> list[Row]:
     return [Row(name, images) for name in NETWORKS for images in (1, 4)]
 
 
-def measured(row: Row, *, seconds: float, least_rounds: int, side: int) -> dict[str, Any]:
+def measured(row: Row, effort: Effort) -> dict[str, Any]:
     """Checks that a network and its twins agree to 1e-5, then times them turn by turn."""
     torch.manual_seed(0)
+    side = 64 if effort.quick else 224
     plain = NETWORKS[row.network]().eval()
     images = torch.rand(row.images, 3, side, side)
     contenders, converted = [], {}
@@ -169,7 +165,7 @@ def measured(row: Row, *, seconds: float, least_rounds: int, side: int) -> dict[
         for name, model in (("accelerated", twin), ("plain", own)):
             contenders.append(Contender(f"{name}, {layout}", _call(model, x)))
     check_agreement(contenders, 1e-5)
-    timings = interleave(contenders, seconds=seconds, least_rounds=least_rounds, patient=True)
+    timings, _ = by_rounds(contenders, effort)
     return {
         "label": row.label,
         "side": side,
@@ -187,33 +183,5 @@ def _call(model: nn.Module, x: Tensor) -> Callable[[], Tensor]:
     return infer
 
 
-def main() -> None:
-    """Measures and prints, or writes --out too."""
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--threads", type=int, default=2)
-    parser.add_argument("--seconds", type=float, default=20.0, help="about how long for each row")
-    parser.add_argument("--least-rounds", type=int, default=5)
-    parser.add_argument("--quick", action="store_true", help="small images, two rounds")
-    parser.add_argument("--only", default="", help="words that a row's label has")
-    parser.add_argument("--out", type=Path, help="JSON instead of a table")
-    arguments = parser.parse_args()
-    torch.set_num_threads(arguments.threads)
-    seconds, rounds, side = arguments.seconds, arguments.least_rounds, 224
-    if arguments.quick:
-        seconds, rounds, side = 0.0, 2, 64
-    environment = {**describe_run("cpu"), "suite": "accelerated"}
-    found = []
-    for row in rows():
-        if not set(arguments.only.split()) <= set(row.label.replace(",", "").split()):
-            continue
-        print(row.label, file=sys.stderr, flush=True)
-        found.append(measured(row, seconds=seconds, least_rounds=rounds, side=side))
-    result = {"environment": environment, "accelerated": found}
-    if arguments.out is None:
-        print(tables.accelerated_section(result))
-    else:
-        arguments.out.write_text(json.dumps(result, indent=1) + os.linesep)
-
-
 if __name__ == "__main__":
-    main()
+    run("accelerated", __doc__.splitlines()[0], rows(), measured, tables.accelerated_section)

@@ -14,10 +14,6 @@ every condition, which must agree.
 
 from __future__ import annotations
 
-import argparse
-import json
-import os
-import statistics
 import sys
 from collections import defaultdict
 from collections.abc import Callable, Iterable
@@ -27,11 +23,12 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
+from whole_jobs import Effort, by_rounds, median_ratio, run
 
 import freqops
 from freqops import demo
-from freqops.bench import compositions, machine, peers, tables
-from freqops.bench.timing import Contender, check_agreement, interleave, wall_clock
+from freqops.bench import compositions, peers, tables
+from freqops.bench.timing import Contender, check_agreement
 from freqops.evaluation import sweep
 
 sys.path.append(str(Path(__file__).resolve().parents[1] / "tests"))
@@ -173,27 +170,11 @@ def contenders(row: Row) -> list[Contender]:
 # --- measuring ------------------------------------------------------------------------------------
 
 
-def measured(row: Row, *, seconds: float, least_rounds: int) -> dict[str, Any]:
+def measured(row: Row, effort: Effort) -> dict[str, Any]:
     """Checks that the shares agree, then times all turn by turn."""
-    entries = contenders(row)
+    entries = contenders(quick(row) if effort.quick else row)
     check_agreement(entries, TOLERANCE)
-    times: dict[str, list[float]] = defaultdict(list)
-
-    def clock(contender: Contender, untimed: int, calls: int) -> list[float]:
-        taken = wall_clock(contender, untimed, calls)
-        times[contender.name].append(min(taken))
-        return taken
-
-    timings = interleave(
-        entries, seconds=2 * seconds, least_rounds=least_rounds, clock=clock, patient=True
-    )
-    rounds = {name: values[1:] for name, values in times.items()}  # the first warmed up
-    ratios = {
-        one.name: statistics.median(
-            a / b for a, b in zip(rounds[one.name], rounds["freqops"], strict=True)
-        )
-        for one in entries[1:]
-    }
+    timings, rounds = by_rounds(entries, effort)
     return {
         "label": row.label,
         "conditions": 1 + 2 * RADII,
@@ -201,7 +182,7 @@ def measured(row: Row, *, seconds: float, least_rounds: int) -> dict[str, Any]:
         "contenders": [
             {"name": one.name, "role": one.role, **asdict(timings[one.name])} for one in entries
         ],
-        "ratios": ratios,
+        "ratios": {one.name: median_ratio(rounds, one.name, "freqops") for one in entries[1:]},
     }
 
 
@@ -210,34 +191,5 @@ def quick(row: Row) -> Row:
     return Row(row.name, row.network, min(row.images, 20), row.side, 10, row.numpy)
 
 
-def main() -> None:
-    """Measures and prints, or writes --out."""
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--threads", type=int, default=2)
-    parser.add_argument("--seconds", type=float, default=20.0, help="about how long for each row")
-    parser.add_argument("--least-rounds", type=int, default=5)
-    parser.add_argument("--quick", action="store_true", help="few images, two rounds")
-    parser.add_argument("--only", default="", help="words that a row's label has")
-    parser.add_argument("--out", type=Path, help="JSON instead of a table")
-    arguments = parser.parse_args()
-    torch.set_num_threads(arguments.threads)
-    environment = {**machine.describe_run("cpu"), "suite": "evaluation"}
-    found = []
-    for row in ROWS:
-        if not set(arguments.only.split()) <= set(row.label.replace(",", "").split()):
-            continue
-        print(row.label, file=sys.stderr, flush=True)
-        seconds, rounds = (
-            (0.0, 2) if arguments.quick else (arguments.seconds, arguments.least_rounds)
-        )
-        chosen = quick(row) if arguments.quick else row
-        found.append(measured(chosen, seconds=seconds, least_rounds=rounds))
-    result = {"environment": environment, "evaluation": found}
-    if arguments.out is None:
-        print(tables.evaluation_section(result))
-    else:
-        arguments.out.write_text(json.dumps(result, indent=1) + os.linesep)
-
-
 if __name__ == "__main__":
-    main()
+    run("evaluation", __doc__.splitlines()[0], ROWS, measured, tables.evaluation_section)

@@ -14,13 +14,8 @@ with its max pool alone replaced, window and padding kept.
 
 from __future__ import annotations
 
-import argparse
 import copy
-import json
-import os
-import statistics
 import sys
-from collections import defaultdict
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -29,12 +24,12 @@ from typing import Any
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
+from whole_jobs import Effort, Rounds, by_rounds, median_ratio, run
 
 import freqops
 from freqops.bench import pooling_compositions as compositions
 from freqops.bench import tables
-from freqops.bench.machine import describe
-from freqops.bench.timing import Contender, check_agreement, interleave, wall_clock
+from freqops.bench.timing import Contender, check_agreement
 
 sys.path.append(str(Path(__file__).resolve().parents[1] / "tests"))
 import torchvision_ops
@@ -193,30 +188,16 @@ def called(network: nn.Module, row: Row, x: Tensor) -> Callable[[], Tensor]:
     return step
 
 
-def measured(row: Row, *, seconds: float, least_rounds: int, quick: bool) -> dict[str, Any]:
+def measured(row: Row, effort: Effort) -> dict[str, Any]:
     """Checks that ours and torch's composition agree, then times all turn by turn."""
     torch.manual_seed(0)
-    images, side = (2, 64) if quick else (IMAGES[row.mode], 224)
+    images, side = (2, 64) if effort.quick else (IMAGES[row.mode], 224)
     x = torch.rand(images, 3, side, side).contiguous(memory_format=FORMATS[row.layout])
     calls = {name: called(network, row, x) for name, network in networks(row.network).items()}
     contenders = [Contender(name, call) for name, call in calls.items()]
     if row.mode != "training":  # steps take long, and their networks are those of inference
         _check(contenders, row)
-    times: dict[str, list[float]] = defaultdict(list)
-
-    def clock(contender: Contender, untimed: int, calls: int) -> list[float]:
-        taken = wall_clock(contender, untimed, calls)
-        times[contender.name].append(min(taken))
-        return taken
-
-    timings = interleave(
-        contenders,
-        seconds=2 * seconds,  # it allows for untimed calls, which long ones do not have
-        least_rounds=least_rounds,
-        clock=clock,
-        patient=True,
-    )
-    rounds = {name: values[1:] for name, values in times.items()}  # the first warmed up
+    timings, rounds = by_rounds(contenders, effort)
     return {
         "label": row.label,
         "images": images,
@@ -235,48 +216,16 @@ def _check(contenders: list[Contender], row: Row) -> None:
         check_agreement([by_name[f"{kind}freqops"], by_name[f"{kind}torch"]], tolerance)
 
 
-def ratios(rounds: dict[str, list[float]]) -> dict[str, float]:
-    """The median of the rounds' ratios: what the machine does in a round meets both of a pair."""
+def ratios(rounds: Rounds) -> dict[str, float]:
+    """Medians of the rounds' ratios, for what tables show."""
     pairs = {
         "freqops / slice": ("freqops", "slice"),
         "torch / slice": ("torch", "slice"),
         "pool_only, freqops / plain": ("pool_only, freqops", "plain"),
         "pool_only, torch / plain": ("pool_only, torch", "plain"),
     }
-    return {
-        name: statistics.median(a / b for a, b in zip(rounds[first], rounds[second], strict=True))
-        for name, (first, second) in pairs.items()
-    }
-
-
-def main() -> None:
-    """Measures and prints, or writes --out."""
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--threads", type=int, default=2)
-    parser.add_argument("--seconds", type=float, default=20.0, help="about how long for each row")
-    parser.add_argument("--least-rounds", type=int, default=5)
-    parser.add_argument("--quick", action="store_true", help="small images, two rounds")
-    parser.add_argument("--only", default="", help="words that a row's label has")
-    parser.add_argument("--out", type=Path, help="JSON instead of a table")
-    arguments = parser.parse_args()
-    environment = {**describe(), "threads": arguments.threads, "level": freqops._C.cpu_level()}
-    environment |= {"torch": torch.__version__, "torchvision": torchvision.__version__}
-    torch.set_num_threads(arguments.threads)
-    found = []
-    for row in rows():
-        if not set(arguments.only.split()) <= set(row.label.replace(",", "").split()):
-            continue
-        print(row.label, file=sys.stderr, flush=True)
-        seconds, rounds = (
-            (0.0, 2) if arguments.quick else (arguments.seconds, arguments.least_rounds)
-        )
-        found.append(measured(row, seconds=seconds, least_rounds=rounds, quick=arguments.quick))
-    result = {"environment": environment, "models": found}
-    if arguments.out is None:
-        print(tables.models_section(result))
-    else:
-        arguments.out.write_text(json.dumps(result, indent=1) + os.linesep)
+    return {name: median_ratio(rounds, *pair) for name, pair in pairs.items()}
 
 
 if __name__ == "__main__":
-    main()
+    run("models", __doc__.splitlines()[0], rows(), measured, tables.models_section)

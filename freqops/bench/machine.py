@@ -26,6 +26,7 @@ PACKAGES = (
     "timm",
     "antialiased-cnns",
     "fft-conv-pytorch",
+    "torchvision",
 )
 #: Where no cache size is found.
 _USUAL_CACHE = 32 << 20

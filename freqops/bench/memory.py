@@ -20,7 +20,7 @@ from freqops.bench.case import Case, Row
 from freqops.bench.timing import Contender, consume
 
 # glibc: every block above 64 KiB is a mapping of its own, which free() gives back.
-_GIVES_BACK = {"MALLOC_MMAP_THRESHOLD_": "65536", "MALLOC_TRIM_THRESHOLD_": "0"}
+GIVES_BACK = {"MALLOC_MMAP_THRESHOLD_": "65536", "MALLOC_TRIM_THRESHOLD_": "0"}
 STATUS = Path("/proc/self/status")
 _CLEAR = Path("/proc/self/clear_refs")
 _RESETS_PEAK = "5"
@@ -38,7 +38,7 @@ def peaks(row: Row, case: Case, device: str) -> dict[str, int]:
         return {one.name: _on_cuda(one) for one in case.contenders if one.role != "floor"}
     words = [row.op, row.table, row.label, str(torch.get_num_threads())]
     command = [sys.executable, "-m", "freqops.bench.memory", *words]
-    environment = {**os.environ, **_GIVES_BACK}
+    environment = {**os.environ, **GIVES_BACK}
     done = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
     if done.returncode != 0:
         return {}

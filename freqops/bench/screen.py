@@ -184,7 +184,7 @@ def comparison_summary(comparison: Comparison) -> list[str]:
     if comparison.scatter > LEAST_NOISE:
         lines.append(
             f"Some of them are {comparison.scatter:.0%} off that, whose code did not change: no "
-            "smaller change of ours counts. A quieter machine would show more."
+            "change of ours below twice that counts. A quieter machine would show more."
         )
     alone = [
         f"{number} only in the {which}"

@@ -57,10 +57,11 @@ def measure(
 ) -> None:
     """Times of every operator here, beside the fastest peer and a copy of the same bytes.
 
-    All contenders of a row are first found to compute the same, then timed turn by turn. Peers
-    are those that are installed; absent ones are named. Shown are the fastest calls, the ratio of
-    the fastest peer's to ours, and the copy's time as a share of ours. LOSS: the peer is faster.
-    ~: the medians tell another ratio. Ctrl-C keeps what was measured.
+    All contenders of a row are first found to compute the same, then timed
+    turn by turn. Peers are those that are installed; absent ones are named.
+    Shown are the fastest calls, the ratio of the fastest peer's to ours, and
+    the copy's time as a share of ours. LOSS: the peer is faster. ~: the
+    medians tell another ratio. Ctrl-C keeps what was measured.
 
     freqops bench compare A.json B.json: what changed beyond the noise.
     """
@@ -106,10 +107,11 @@ def compare(
 ) -> None:
     """What changed from A to B beyond the noise of both; ends with 1 where a row became slower.
 
-    What peers and copies changed by is the machine, and is divided out: that of all, and that of
-    the same row. A change counts where medians and fastest calls both show it, beyond 5 %, beyond
-    the row's spread in both runs (first to third quartile, as a share of the median), and beyond
-    twice of what 19 of 20 peers and copies changed by.
+    What peers and copies changed by is the machine, and is divided out: that
+    of all, and that of the same row. A change counts where medians and
+    fastest calls both show it: beyond 5 %, beyond the row's spread in both
+    runs (first to third quartile, as a share of the median), and beyond
+    twice what 19 of 20 peers and copies changed by.
     """
     found = comparison.compare(record.read(before), record.read(after))
     if found.unlike:

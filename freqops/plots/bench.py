@@ -177,6 +177,7 @@ def plot_scaling(result: Result) -> Figure | None:
             axes.set_yscale("log")
             ticks = [row["point"]["at"] for row in rows]
             axes.set_xticks(ticks, [f"{tick:g}" for tick in ticks])
+            axes.tick_params(axis="x", labelsize=7)  # 224 and 299 are close
             axes.xaxis.set_minor_locator(NullLocator())
             axes.yaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
             axes.set_xlabel(_AXES[axis])

@@ -85,7 +85,7 @@ def test_comparison_says_how_far_what_is_not_ours_moved() -> None:
     found = comparison.compare(made_up(*before), made_up(*after))
     assert found.scatter > 0.1
     text = "\n".join(screen.comparison_summary(found))
-    assert "no smaller change of ours counts" in text
+    assert "no change of ours below twice that counts" in text
 
 
 def test_comparison_names_what_became_slower() -> None:

@@ -7,6 +7,7 @@ import evaluation
 import pytest
 import torch
 from bench_results import ENVIRONMENT
+from whole_jobs import Effort
 
 from freqops import demo
 from freqops.bench import tables
@@ -54,7 +55,7 @@ def test_rows_are_those_of_the_issue() -> None:
 
 
 def test_record_and_table() -> None:
-    row = evaluation.measured(TINY, seconds=0, least_rounds=2)
+    row = evaluation.measured(TINY, Effort(0, 2))
     assert [one["name"] for one in row["contenders"]] == ALL
     assert set(row["ratios"]) == set(ALL[1:])
     assert row["conditions"] == CONDITIONS
@@ -80,7 +81,7 @@ def test_accelerated_networks_agree_with_their_twins(monkeypatch: pytest.MonkeyP
 
     monkeypatch.setitem(accelerated_models.NETWORKS, "small", small)
     row = accelerated_models.Row("small", 1)
-    found: dict[str, Any] = accelerated_models.measured(row, seconds=0, least_rounds=2, side=64)
+    found: dict[str, Any] = accelerated_models.measured(row, Effort(0, 2, quick=True))
     assert len(found["contenders"]) == 4
     assert all(some <= of for some, of in found["converted"].values())
     text = tables.accelerated_section({"environment": MADE, "accelerated": [found]})
