@@ -52,7 +52,7 @@ class Row:
         images: how many.
         side: of the images.
         batch: images at a time.
-        numpy: whether the published loop takes part; it takes hours of large images.
+        numpy: whether the published loop takes part.
     """
 
     name: str
@@ -93,8 +93,8 @@ def resnet18() -> nn.Module:
 
 ROWS = (
     Row("demo network", demo.model, 1000, 32, 100, numpy=True),
-    Row("demo network", demo.model, 1000, 64, 100, numpy=True),
-    Row("resnet18", resnet18, 64, 224, 16, numpy=False),
+    Row("demo network", demo.model, 200, 64, 50, numpy=True),
+    Row("resnet18", resnet18, 16, 224, 8, numpy=True),
 )
 
 

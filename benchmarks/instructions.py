@@ -227,9 +227,10 @@ def in_library(profile: Path) -> int:
 
 # --- the record ---------------------------------------------------------------------------------
 
-# Counts of one binary repeat to the instruction. What is allowed is what a harmless change of the
-# sources moves; fewer instructions are to be recorded, or the next regression hides behind them.
-TOLERANCE = 0.03
+# Counts of one binary repeat to the instruction, but for the search of kept tables, which goes by
+# their contents and addresses: 3 % of the smallest calls. Beyond that fewer instructions are to be
+# recorded as well, or the next regression hides behind them.
+TOLERANCE = 0.05
 
 
 def deviations(result: dict[str, Any], record: dict[str, Any]) -> list[str]:
