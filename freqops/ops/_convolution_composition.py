@@ -369,8 +369,11 @@ def _response(weight: Tensor, axes: _Axes, dtype: torch.dtype, *, adjoint: bool)
     """conj(W), or W, of weight [C, 1, ...]: real and imaginary part, [2, C, half grid]."""
 
     def build() -> Tensor:
+        if adjoint:  # in a training step the forward pass has just made the other one
+            real, imag = _response(weight, axes, dtype, adjoint=False)
+            return torch.stack([real, -imag])
         spectrum = axes.whole(axes.forward(weight.to(dtype).squeeze(1), *axes.of_weight))
-        return torch.stack([spectrum.real, spectrum.imag if adjoint else -spectrum.imag])
+        return torch.stack([spectrum.real, -spectrum.imag])
 
     return KERNEL_SPECTRA.get(weight, ("response", dtype, adjoint, *axes.key), build)
 
