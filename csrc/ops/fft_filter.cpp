@@ -163,8 +163,8 @@ Tensor new_like(const Tensor& x, const Shape& shape, int64_t dims, bool channels
 }
 
 // x followed by zeros up to `grid`, filtered there, and the first `size` of the result: a linear correlation by transforms.
-Tensor fft_filter_padded(const Tensor& x, const Tensor& response, const std::optional<Tensor>& imag,
-                         std::vector<int64_t> grid, std::vector<int64_t> size) {
+Tensor fft_filter_padded_kept(const Tensor& x, const Tensor& response, const std::optional<Tensor>& imag,
+                              std::vector<int64_t> grid, std::vector<int64_t> size, int64_t key) {
   const char* op = "fft_filter_padded";
   const int64_t dims = static_cast<int64_t>(grid.size());
   STD_TORCH_CHECK((dims == 1 || dims == 2) && grid.size() == size.size(), op,
@@ -194,7 +194,7 @@ Tensor fft_filter_padded(const Tensor& x, const Tensor& response, const std::opt
     const T* im = responses.im ? static_cast<const T*>(responses.im->const_data_ptr()) : nullptr;
     const auto tables = cached_tables<T>(cached_filter_plan<T>(form, kernels.lanes),
                                          {static_cast<const T*>(responses.re.const_data_ptr()), im, 1,
-                                          responses.channels, on_grid.height, on_grid.width});
+                                          responses.channels, on_grid.height, on_grid.width, key});
     tables->attach(bank);
     const int64_t items = kernels.filter_bank_items(bank);
     const int64_t elements = bank.x.planes() * on_grid.height * on_grid.width / items;
@@ -202,6 +202,11 @@ Tensor fft_filter_padded(const Tensor& x, const Tensor& response, const std::opt
                  [&](int64_t begin, int64_t end, void* scratch) { kernels.filter_bank(bank, begin, end, scratch); });
   });
   return y;
+}
+
+Tensor fft_filter_padded(const Tensor& x, const Tensor& response, const std::optional<Tensor>& imag,
+                         std::vector<int64_t> grid, std::vector<int64_t> size) {
+  return fft_filter_padded_kept(x, response, imag, std::move(grid), std::move(size), 0);
 }
 
 // The R (+ 1) slabs of a bank, through a contiguous stand-in where x's layout cannot be written.
@@ -279,6 +284,7 @@ STABLE_TORCH_LIBRARY_IMPL(freqops, CPU, m) {
   m.impl("fft_filter", TORCH_BOX(&freqops::fft_filter));
   m.impl("fft_filter.out", TORCH_BOX(&freqops::fft_filter_out));
   m.impl("fft_filter_padded", TORCH_BOX(&freqops::fft_filter_padded));
+  m.impl("fft_filter_padded.kept", TORCH_BOX(&freqops::fft_filter_padded_kept));
   m.impl("filter_bank", TORCH_BOX(&freqops::filter_bank));
   m.impl("filter_bank_adjoint", TORCH_BOX(&freqops::filter_bank_adjoint));
   m.impl("low_high", TORCH_BOX(&freqops::low_high));

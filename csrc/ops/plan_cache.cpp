@@ -67,18 +67,22 @@ std::shared_ptr<const Value> find_or_make(const Key& key, size_t entries, size_t
 template <class T>
 struct TableEntry {
   std::shared_ptr<const FilterPlan<T>> plan;
-  int64_t channels, height, width;
-  int responses;
-  std::vector<T> re, im;  // the contents the tables were made from
+  ResponseArray<T> made_from;  // its pointers are not followed
+  std::vector<T> re, im;       // what they pointed to; empty where a key stands for it
   std::shared_ptr<const ResponseTables<T>> tables;
   size_t bytes;
 
   bool matches(const FilterPlan<T>* wanted, const ResponseArray<T>& array) const {
+    const ResponseArray<T>& own = made_from;
+    if (plan.get() != wanted || own.key != array.key || own.responses != array.responses ||
+        own.channels != array.channels || own.height != array.height || own.width != array.width ||
+        (own.im == nullptr) != (array.im == nullptr)) {
+      return false;
+    }
     const auto same = [](const std::vector<T>& kept, const T* values) {
-      return kept.empty() ? !values : values && std::memcmp(kept.data(), values, kept.size() * sizeof(T)) == 0;
+      return kept.empty() || std::memcmp(kept.data(), values, kept.size() * sizeof(T)) == 0;
     };
-    return plan.get() == wanted && responses == array.responses && channels == array.channels &&
-           height == array.height && width == array.width && same(re, array.re) && same(im, array.im);
+    return array.key != 0 || (same(re, array.re) && same(im, array.im));
   }
 };
 
@@ -127,9 +131,11 @@ std::shared_ptr<const ResponseTables<T>> cached_tables(std::shared_ptr<const Fil
     if (entry) return entry->tables;
   }
   const auto tables = make_tables(plan, array);
-  TableEntry<T> made{plan, array.channels, array.height, array.width, array.responses, {}, {}, tables, 0};
-  made.re.assign(array.re, array.re + array.elements());
-  if (array.im) made.im.assign(array.im, array.im + array.elements());
+  TableEntry<T> made{plan, array, {}, {}, tables, 0};
+  if (array.key == 0) {
+    made.re.assign(array.re, array.re + array.elements());
+    if (array.im) made.im.assign(array.im, array.im + array.elements());
+  }
   made.bytes = tables->bytes() + (made.re.size() + made.im.size()) * sizeof(T);
   const std::lock_guard<std::mutex> lock(mutex);
   recent.insert(std::move(made));

@@ -8,6 +8,10 @@ STABLE_TORCH_LIBRARY(freqops, m) {
   m.def("fft_filter(Tensor x, Tensor response, Tensor? imag, int dims) -> Tensor");
   m.def("fft_filter.out(Tensor x, Tensor response, Tensor? imag, int dims, *, Tensor(a!) out) -> Tensor(a!)");
   m.def("fft_filter_padded(Tensor x, Tensor response, Tensor? imag, SymInt[] grid, SymInt[] size) -> Tensor");
+  // CPU only. `key`: 0, or a number that stands for these contents of response and imag and for no others, ever.
+  m.def(
+      "fft_filter_padded.kept(Tensor x, Tensor response, Tensor? imag, SymInt[] grid, SymInt[] size, *, int key) -> "
+      "Tensor");
   m.def("filter_bank(Tensor x, Tensor responses, Tensor? imag, int dims) -> Tensor");
   m.def("filter_bank_adjoint(Tensor y, Tensor responses, Tensor? imag, int dims) -> Tensor");
   m.def("low_high(Tensor x, Tensor responses, int dims) -> (Tensor, Tensor)");

@@ -26,7 +26,7 @@ from freqops.ops._convolution_rules import (
     grids,
     work_dtype,
 )
-from freqops.ops._kernel_spectra import KERNEL_SPECTRA
+from freqops.ops._kernel_spectra import KERNEL_SPECTRA, KernelSpectrum
 from freqops.ops.fft_filter_padded import on_grid
 
 # Images of many channels are taken in portions, so that what is held does not grow with a batch:
@@ -301,7 +301,7 @@ def _kernel_factors(weight: Tensor, axes: _Axes, dtype: torch.dtype) -> Tensor:
         planes = weight.to(dtype).transpose(0, 1)  # inputs in the place of images
         return _factors(planes, *axes.of_weight, axes).conj().resolve_conj()
 
-    return KERNEL_SPECTRA.get(weight, ("factors", dtype, *axes.key), build)
+    return KERNEL_SPECTRA.get(weight, ("factors", dtype, *axes.key), build).values
 
 
 # --- channels by themselves: a product per frequency ----------------------------------------------
@@ -341,10 +341,11 @@ def _every(stride: Sequence[int]) -> tuple[slice, ...]:
     return (slice(None), slice(None), *(slice(None, None, step) for step in stride))
 
 
-def _filtered(x: Tensor, response: Tensor, axes: _Axes, size: Sequence[int]) -> Tensor:
+def _filtered(x: Tensor, response: KernelSpectrum, axes: _Axes, size: Sequence[int]) -> Tensor:
     """By the fused kernel, each plane or line at a time."""
     op = torch.ops.freqops.fft_filter_padded
-    filtered: Tensor = op(x, response[0], response[1], list(axes.grid), list(size))
+    arguments = (x, *response.values.unbind(), list(axes.grid), list(size))
+    filtered: Tensor = op.kept(*arguments, key=response.key) if response.key else op(*arguments)
     return filtered
 
 
@@ -365,12 +366,12 @@ def _cross_spectrum(x: Tensor, y: Tensor, axes: _Axes) -> Tensor:
     return spectrum if len(axes.grid) == 1 else axes.cut(spectrum)
 
 
-def _response(weight: Tensor, axes: _Axes, dtype: torch.dtype, *, adjoint: bool) -> Tensor:
+def _response(weight: Tensor, axes: _Axes, dtype: torch.dtype, *, adjoint: bool) -> KernelSpectrum:
     """conj(W), or W, of weight [C, 1, ...]: real and imaginary part, [2, C, half grid]."""
 
     def build() -> Tensor:
         if adjoint:  # in a training step the forward pass has just made the other one
-            real, imag = _response(weight, axes, dtype, adjoint=False)
+            real, imag = _response(weight, axes, dtype, adjoint=False).values
             return torch.stack([real, -imag])
         spectrum = axes.whole(axes.forward(weight.to(dtype).squeeze(1), *axes.of_weight))
         return torch.stack([spectrum.real, -spectrum.imag])

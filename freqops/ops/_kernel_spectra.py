@@ -10,6 +10,7 @@ for, so there nothing is kept.
 
 from __future__ import annotations
 
+import itertools
 import threading
 from collections import OrderedDict
 from collections.abc import Callable, Hashable
@@ -18,15 +19,28 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+_numbers = itertools.count(1)
+
 
 @dataclass(frozen=True)
-class _Held:
-    weight: Tensor
-    spectrum: Tensor
+class KernelSpectrum:
+    """A spectrum that nobody writes to.
+
+    Attributes:
+        values: what was built.
+        weight: a copy of the kernel it was built from; None where nothing is kept.
+        key: stands for these values and no others in this process, so that what is made of them
+            can be kept without another look at them; 0 where nothing is kept.
+    """
+
+    values: Tensor
+    weight: Tensor | None = None
+    key: int = 0
 
     @property
     def nbytes(self) -> int:
-        return self.weight.nbytes + self.spectrum.nbytes
+        """What both tensors occupy."""
+        return self.values.nbytes + (0 if self.weight is None else self.weight.nbytes)
 
 
 class KernelSpectra:
@@ -35,10 +49,10 @@ class KernelSpectra:
     def __init__(self, entries: int, nbytes: int) -> None:
         self._entries = entries
         self._nbytes = nbytes
-        self._held: OrderedDict[Hashable, _Held] = OrderedDict()
+        self._held: OrderedDict[Hashable, KernelSpectrum] = OrderedDict()
         self._lock = threading.Lock()
 
-    def get(self, weight: Tensor, key: Hashable, build: Callable[[], Tensor]) -> Tensor:
+    def get(self, weight: Tensor, key: Hashable, build: Callable[[], Tensor]) -> KernelSpectrum:
         """What ``build`` makes of the weight: kept if the weight is what it was, else made anew.
 
         Args:
@@ -47,22 +61,22 @@ class KernelSpectra:
             build: makes it.
         """
         if weight.device.type != "cpu":
-            return build()
+            return KernelSpectrum(build())
         own = (weight.data_ptr(), weight.shape, weight.stride(), weight.dtype, key)
         with self._lock:
             held = self._held.get(own)
             if held is not None:
                 self._held.move_to_end(own)
-        if held is not None and torch.equal(held.weight, weight):
-            return held.spectrum
-        held = _Held(weight.clone(), build())
+        if held is not None and held.weight is not None and torch.equal(held.weight, weight):
+            return held
+        held = KernelSpectrum(build(), weight.clone(), next(_numbers))
         with self._lock:
             self._held.pop(own, None)
             if held.nbytes <= self._nbytes:
                 self._held[own] = held
             while len(self._held) > self._entries or self.nbytes > self._nbytes:
                 self._held.popitem(last=False)
-        return held.spectrum
+        return held
 
     @property
     def nbytes(self) -> int:

@@ -25,7 +25,7 @@ import freqops
 from freqops import reference
 from freqops.ops import _convolution_composition
 from freqops.ops._convolution_rules import exact_grid, fast_size, linear_grid
-from freqops.ops._kernel_spectra import KERNEL_SPECTRA, KernelSpectra
+from freqops.ops._kernel_spectra import KERNEL_SPECTRA, KernelSpectra, KernelSpectrum
 
 pytestmark = pytest.mark.usefixtures("device")
 
@@ -414,19 +414,20 @@ def test_kernel_spectra_are_kept_and_bounded() -> None:
     cache = KernelSpectra(entries=2, nbytes=1 << 12)
     weights = [torch.full((8,), float(i), device="cpu") for i in range(3)]
 
-    def get(i: int, size: int = 8) -> Tensor:
+    def get(i: int, size: int = 8) -> KernelSpectrum:
         def build() -> Tensor:
             made.append(i)
             return torch.full((size,), float(i))
 
         return cache.get(weights[i], size, build)
 
-    get(0)
-    assert torch.equal(get(0), weights[0])
+    first = get(0)
+    assert get(0) is first
+    assert torch.equal(first.values, weights[0])
     assert made == [0]
     weights[0] += 1
-    get(0)
-    get(1)
+    keys = {first.key, get(0).key, get(1).key}
+    assert len(keys) == 3
     assert made == [0, 0, 1]
     assert len(cache) == 2
     get(2)

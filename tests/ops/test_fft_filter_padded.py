@@ -1,5 +1,6 @@
 """fft_filter_padded: planes followed by zeros, filtered on a larger grid. Internal."""
 
+import itertools
 from typing import Any
 
 import pytest
@@ -23,6 +24,7 @@ from freqops.ops import _composition
 pytestmark = pytest.mark.usefixtures("device")
 
 OP: Any = torch.ops.freqops.fft_filter_padded
+KEYS = itertools.count(2**62)  # nobody else in this process counts as far
 # (plane, grid, output)
 SIZES = [
     ((1, 1), (1, 1), (1, 1)),
@@ -131,6 +133,28 @@ def test_lines_that_are_not_contiguous() -> None:
     pair = responses(3, grid=(1024,), dtype=x.dtype)
     torch.testing.assert_close(OP(x, *pair, [1024], [900]), OP(x.clone(), *pair, [1024], [900]))
     assert OP(x[:0], *pair, [1024], [900]).shape == (0, 3, 900)
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64, torch.bfloat16], ids=str)
+def test_a_key_stands_for_contents(dtype: torch.dtype) -> None:
+    """What has a key is read once; another key, form, size or number of parts is another table."""
+    x = torch.randn(2, 3, 9, 10, dtype=dtype, device="cpu")
+    real, imag = (part.to("cpu") for part in responses(3, grid=(12, 16), dtype=dtype))
+    sizes = [12, 16], [11, 5]
+    key = next(KEYS)
+    expected = OP(x, real, imag, *sizes)
+    for moved in (x, x, x[:, :2], x.contiguous(memory_format=torch.channels_last), x[:1]):
+        channels = moved.shape[1]
+        y = OP.kept(moved, real[:channels], imag[:channels], *sizes, key=key)
+        torch.testing.assert_close(y, expected[: len(moved), :channels])
+    torch.testing.assert_close(OP.kept(x, real, None, *sizes, key=key), OP(x, real, None, *sizes))
+    smaller = real[:, :11, :8].contiguous(), imag[:, :11, :8].contiguous()
+    y = OP.kept(x, *smaller, [11, 14], [11, 5], key=key)
+    torch.testing.assert_close(y, OP(x, *smaller, [11, 14], [11, 5]))
+    # The promise, kept by nobody here: were the contents read, the first of these would differ.
+    torch.testing.assert_close(OP.kept(x, -real, -imag, *sizes, key=key), expected)
+    torch.testing.assert_close(OP.kept(x, -real, -imag, *sizes, key=next(KEYS)), -expected)
+    torch.testing.assert_close(OP.kept(x, -real, -imag, *sizes, key=0), -expected)
 
 
 def test_compiles() -> None:
