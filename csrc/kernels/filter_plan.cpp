@@ -40,20 +40,16 @@ template <class T>
 void fill_image_row(const HalfResponse<T>& half, int64_t kh, FullRow& row) {
   const int64_t width = half.width, columns = width / 2 + 1;
   const int64_t here = kh * columns, mirrored = (kh == 0 ? 0 : half.height - kh) * columns;
-  const auto imaginary = [&](int64_t i) { return half.im ? static_cast<double>(half.im[i]) : 0.0; };
-  for (int64_t kw = 0; kw < columns; ++kw) {
-    row.re[kw] = half.re[here + kw];
-    row.im[kw] = imaginary(here + kw);
-  }
-  for (int64_t kw = 1; 2 * kw < width; ++kw) {
-    row.re[width - kw] = half.re[mirrored + kw];
-    row.im[width - kw] = -imaginary(mirrored + kw);
-  }
-  for (const int64_t kw : {int64_t{0}, width / 2}) {
-    if (kw != 0 && 2 * kw != width) continue;
-    row.re[kw] = (half.re[here + kw] + static_cast<double>(half.re[mirrored + kw])) / 2;
-    row.im[kw] = (imaginary(here + kw) - imaginary(mirrored + kw)) / 2;
-  }
+  const auto fill = [&](const T* part, double sign, std::vector<double>& full) {
+    for (int64_t kw = 0; kw < columns; ++kw) full[kw] = part[here + kw];
+    for (int64_t kw = 1; 2 * kw < width; ++kw) full[width - kw] = sign * part[mirrored + kw];
+    for (const int64_t kw : {int64_t{0}, width / 2}) {
+      if (kw != 0 && 2 * kw != width) continue;
+      full[kw] = (part[here + kw] + sign * part[mirrored + kw]) / 2;
+    }
+  };
+  fill(half.re, 1, row.re);
+  if (half.im) fill(half.im, -1, row.im);
 }
 
 // A line of N samples as a plane: the four-step transform finds frequency k = kh + height * kw at (kh, kw).
@@ -71,6 +67,17 @@ void fill_line_row(const HalfResponse<T>& half, int64_t kh, int64_t height, Full
     row.re[kw] = (half.re[a] + static_cast<double>(half.re[b])) / 2;
     row.im[kw] = half.width == 1 ? (im_a - im_b) / 2 : own_mirror ? 0.0 : conjugated ? -im_a : im_a;
   }
+}
+
+// Outputs of the last radix that a row's nonzero columns need; 0 where it has none.
+template <class T>
+int outputs_needed(const FullRow& row, const FilterPlan<T>& plan) {
+  const int most = plan.plan_w().last_radix();
+  int outputs = 0;
+  for (size_t kw = 0; kw < row.re.size() && outputs < most; ++kw) {
+    if (row.re[kw] != 0 || row.im[kw] != 0) outputs = std::max(outputs, plan.outputs_of_column()[kw]);
+  }
+  return outputs;
 }
 
 }  // namespace
@@ -96,7 +103,11 @@ template <class T>
 FilterPlan<T>::FilterPlan(const FilterForm& form, int lanes)
     : form_(form), lanes_(lanes), plan_h_(form.height), plan_w_(form.width) {
   const int height = form.height, width = form.width;
-  const AxisPlan<T>& rows = plan_h_.plan();
+  const AxisPlan<T>&rows = plan_h_.plan(), &columns = plan_w_.plan();
+  outputs_of_column_.resize(width);
+  for (int kw = 0; kw < width; ++kw) {
+    outputs_of_column_[kw] = outputs_for(columns.position[kw] % columns.last_radix(), columns.last_radix());
+  }
   const auto distance = [&](int32_t e) { return std::min(rows.frequency[e], height - rows.frequency[e]); };
   rows_by_frequency_.resize(height);
   std::iota(rows_by_frequency_.begin(), rows_by_frequency_.end(), 0);
@@ -132,22 +143,22 @@ ResponseTables<T>::ResponseTables(std::shared_ptr<const FilterPlan<T>> plan, int
   const int64_t height = plan_->form().height, lanes = plan_->form().planes_as_lanes ? 1 : plan_->lanes();
   table_elements_ = size_t((height + lanes - 1) / lanes * lanes) * plan_->form().width;
   const size_t count = size_t(responses) * channels;
-  re_.assign(count * table_elements_, T{0});
-  if (is_complex) im_.assign(count * table_elements_, T{0});
+  re_ = std::make_unique_for_overwrite<T[]>(count * table_elements_);
+  if (is_complex) im_ = std::make_unique_for_overwrite<T[]>(count * table_elements_);
   slot_.assign(count * height, -1);
   kept_slot_.assign(channels * height, -1);
   tables_.resize(count);
   kept_.resize(channels);
   for (size_t i = 0; i < count; ++i) {
-    const T* im = is_complex ? im_.data() + i * table_elements_ : nullptr;
-    tables_[i] = {re_.data() + i * table_elements_, im, slot_.data() + i * height, 0, 0, 1};
+    const T* im = is_complex ? im_.get() + i * table_elements_ : nullptr;
+    tables_[i] = {re_.get() + i * table_elements_, im, slot_.data() + i * height, 0, 0, 1};
   }
 }
 
 template <class T>
 void ResponseTables<T>::build_channel(int64_t channel, const std::vector<HalfResponse<T>>& halves) {
   const FilterForm& form = plan_->form();
-  const AxisPlan<T>&plan_h = plan_->plan_h(), &plan_w = plan_->plan_w();
+  const AxisPlan<T>& plan_h = plan_->plan_h();
   const int height = form.height, width = form.width, lanes = plan_->lanes();
   const double scale = 1.0 / (static_cast<double>(height) * width);
 
@@ -160,8 +171,12 @@ void ResponseTables<T>::build_channel(int64_t channel, const std::vector<HalfRes
   KeptRows& kept = kept_[channel];
   kept = {kept_slot, 0, 0};
   FullRow row(width);
-  std::vector<int> outputs_of(plan_w.last_radix());  // of a position's digit in the last radix
-  for (int digit = 0; digit < plan_w.last_radix(); ++digit) outputs_of[digit] = outputs_for(digit, plan_w.last_radix());
+  const int32_t* frequency = plan_->plan_w().frequency;
+  for (int r = 0; r < responses_; ++r) {
+    const size_t begin = (r * channels_ + channel) * table_elements_;
+    std::fill_n(re_.get() + begin, table_elements_, T{0});
+    if (im_) std::fill_n(im_.get() + begin, table_elements_, T{0});
+  }
   for (const int32_t e : plan_->rows_by_frequency()) {
     const int kh = plan_h.frequency[e];
     const int row_outputs = outputs_for(e % plan_h.last_radix(), plan_h.last_radix());
@@ -173,30 +188,25 @@ void ResponseTables<T>::build_channel(int64_t channel, const std::vector<HalfRes
       } else {
         fill_image_row(halves[r], kh, row);
       }
-      bool needed = kh == 0 || keep_every_row;
-      int outputs = 1;
-      for (int w = 0; w < width; ++w) {
-        const int kw = plan_w.frequency[w];
-        if (row.re[kw] == 0 && row.im[kw] == 0) continue;
-        needed = true;
-        outputs = std::max(outputs, outputs_of[w % plan_w.last_radix()]);
-      }
-      if (!needed) continue;
+      const int outputs = outputs_needed(row, *plan_);
+      if (outputs == 0 && kh != 0 && !keep_every_row) continue;
       if (kept_slot[e] < 0) kept_slot[e] = slots++;
       const int slot = kept_slot[e];
       // Planes as lanes stay where they are; a slot then only says that a row is kept.
       slot_[index * height + e] = form.planes_as_lanes ? e : slot;
       table.slots = slot + 1;
       table.outputs_h = std::max(table.outputs_h, row_outputs);
-      table.outputs_w = std::max(table.outputs_w, outputs);
+      table.outputs_w = std::max({table.outputs_w, outputs, 1});
       kept.outputs = std::max(kept.outputs, row_outputs);
-      for (int w = 0; w < width; ++w) {
-        const size_t i =
-            form.planes_as_lanes ? size_t(e) * width + w : (size_t(slot / lanes) * width + w) * lanes + slot % lanes;
-        const int kw = plan_w.frequency[w];
-        re_[index * table_elements_ + i] = static_cast<T>(row.re[kw] * scale);
-        if (!im_.empty()) im_[index * table_elements_ + i] = static_cast<T>(row.im[kw] * scale);
-      }
+      const int64_t step = form.planes_as_lanes ? 1 : lanes;
+      const size_t first =
+          index * table_elements_ +
+          (form.planes_as_lanes ? size_t(e) * width : size_t(slot / lanes) * width * lanes + slot % lanes);
+      const auto store = [&](const std::vector<double>& full, T* table_row) {
+        for (int w = 0; w < width; ++w) table_row[w * step] = static_cast<T>(full[frequency[w]] * scale);
+      };
+      store(row.re, re_.get() + first);
+      if (im_) store(row.im, im_.get() + first);
     }
   }
   kept.slots = slots;

@@ -36,6 +36,8 @@ class FilterPlan {
   const std::vector<int32_t>& rows_by_frequency() const { return rows_by_frequency_; }
   // The inverse of that order, position -> slot, for when every row is kept.
   const std::vector<int32_t>& slot_of_row() const { return slot_of_row_; }
+  // By frequency of the W axis: outputs of the last radix that must be kept for it.
+  const std::vector<int>& outputs_of_column() const { return outputs_of_column_; }
   size_t bytes() const { return plan_h_.bytes() + plan_w_.bytes() + 2 * step_cos_.size() * sizeof(T); }
   std::string describe() const;
 
@@ -44,6 +46,7 @@ class FilterPlan {
   int lanes_;
   PlannedAxis<T> plan_h_, plan_w_;
   std::vector<int32_t> rows_by_frequency_, slot_of_row_;
+  std::vector<int> outputs_of_column_;
   std::vector<T> step_cos_, step_sin_;
 };
 
@@ -61,19 +64,21 @@ class ResponseTables {
  public:
   ResponseTables(std::shared_ptr<const FilterPlan<T>> plan, int responses, int64_t channels, bool is_complex);
 
-  // Finds the rows of one channel that matter and fills its tables. Channels are independent of each other, so a caller
-  // may build them in parallel; all of them must be built before attach.
+  // Finds the rows of one channel that matter and fills its tables, which hold nothing before. Channels are independent
+  // of each other, so a caller may build them in parallel; all of them must be built before attach.
   void build_channel(int64_t channel, const std::vector<HalfResponse<T>>& responses);
 
   void attach(FilterBank<T>& bank) const;
-  size_t bytes() const { return (re_.size() + im_.size()) * sizeof(T) + slot_.size() * sizeof(int32_t); }
+  size_t bytes() const {
+    return tables_.size() * table_elements_ * (im_ ? 2 : 1) * sizeof(T) + slot_.size() * sizeof(int32_t);
+  }
 
  private:
   std::shared_ptr<const FilterPlan<T>> plan_;
   int responses_;
   int64_t channels_;
   size_t table_elements_;
-  std::vector<T> re_, im_;
+  std::unique_ptr<T[]> re_, im_;    // [responses][channels][table_elements_]
   std::vector<int32_t> slot_;       // [responses][channels][H]
   std::vector<int32_t> kept_slot_;  // [channels][H]
   std::vector<ResponseTable<T>> tables_;

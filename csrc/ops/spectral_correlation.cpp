@@ -25,18 +25,28 @@ struct Correlation {
   int64_t height, width;  // of the images
 };
 
+// Where the sums of each frequency of the plane are.
+template <class T>
+std::vector<int32_t> places_of(const Correlation<T>& correlation, int lanes) {
+  const FilterPlan<T>& plan = *correlation.plan;
+  const int64_t rows = plan.form().height, columns = plan.form().width, width = correlation.width;
+  const bool line = plan.form().line;
+  std::vector<int32_t> places(correlation.height * width);
+  for (int64_t k = 0; k < static_cast<int64_t>(places.size()); ++k) {
+    // Four-step transforms hold frequency k = kh' + rows kw'.
+    const int64_t row = plan.slot_of_row()[plan.plan_h().position[line ? k % rows : k / width]];
+    const int64_t column = plan.plan_w().position[line ? k / rows : k % width];
+    places[k] = static_cast<int32_t>((row / lanes * std::max<int64_t>(columns, lanes) + column) * lanes + row % lanes);
+  }
+  return places;
+}
+
 // One channel's sums, put in order of frequency, made Hermitian and weighted.
 template <class T>
-void write_half(const Correlation<T>& correlation, const T* partial, size_t elements, int lanes, T* re, T* im) {
-  const FilterPlan<T>& plan = *correlation.plan;
-  const int64_t rows = plan.form().height, columns = plan.form().width, total = rows * columns;
-  const bool line = plan.form().line;
-  const auto sum_at = [&](int64_t kh, int64_t kw) {
-    // Four-step transforms hold frequency k = kh' + rows kw'.
-    const int64_t k = correlation.height == 1 ? kw : kh;
-    const int64_t row = plan.slot_of_row()[plan.plan_h().position[line ? k % rows : kh]];
-    const int64_t column = plan.plan_w().position[line ? k / rows : kw];
-    const size_t i = (row / lanes * std::max<int64_t>(columns, lanes) + column) * lanes + row % lanes;
+void write_half(const Correlation<T>& correlation, const std::vector<int32_t>& places, const T* partial,
+                size_t elements, T* re, T* im) {
+  const auto sum_at = [&](int64_t k) {
+    const size_t i = places[k];
     double sum_re = 0, sum_im = 0;
     for (int64_t part = 0; part < correlation.op.parts; ++part) {
       sum_re += partial[2 * part * elements + i];
@@ -46,10 +56,11 @@ void write_half(const Correlation<T>& correlation, const T* partial, size_t elem
   };
   const int64_t height = correlation.height, width = correlation.width;
   for (int64_t kh = 0; kh < height; ++kh) {
+    const int64_t here = kh * width, mirrored = (kh == 0 ? 0 : height - kh) * width;
     for (int64_t kw = 0; kw <= width / 2; ++kw) {
-      const auto [re1, im1] = sum_at(kh, kw);
-      const auto [re2, im2] = sum_at(kh == 0 ? 0 : height - kh, kw == 0 ? 0 : width - kw);
-      const double weight = (kw == 0 || 2 * kw == width ? 1.0 : 2.0) / static_cast<double>(total);
+      const auto [re1, im1] = sum_at(here + kw);
+      const auto [re2, im2] = sum_at(mirrored + (kw == 0 ? 0 : width - kw));
+      const double weight = (kw == 0 || 2 * kw == width ? 1.0 : 2.0) / static_cast<double>(height * width);
       *re++ = static_cast<T>((re1 + re2) / 2 * weight);
       *im++ = static_cast<T>((im1 - im2) / 2 * weight);
     }
@@ -94,9 +105,10 @@ void correlate(const Tensor& x, const Tensor& y, const Shape& shape, int64_t dim
   const int64_t half = shape.height * (shape.width / 2 + 1);
   T* out_re = static_cast<T*>(re.mutable_data_ptr());
   T* out_im = static_cast<T*>(im.mutable_data_ptr());
+  const std::vector<int32_t> places = places_of(correlation, kernels.lanes);
   run_parallel(channels, 1, 64, [&](int64_t begin, int64_t end, void*) {
     for (int64_t c = begin; c < end; ++c) {
-      write_half(correlation, partial.data() + c * op.parts * 2 * elements, elements, kernels.lanes, out_re + c * half,
+      write_half(correlation, places, partial.data() + c * op.parts * 2 * elements, elements, out_re + c * half,
                  out_im + c * half);
     }
   });

@@ -99,7 +99,7 @@ class _Axes:
         """The bins kept, with zeros in the place of all others of the half spectrum."""
         spectrum = self._uncut(spectrum, -2) if len(self.grid) == 2 else spectrum
         missing = self.grid[-1] // 2 - self.band[-1]
-        return nn.functional.pad(spectrum, (0, missing))
+        return nn.functional.pad(spectrum, (0, missing)) if missing else spectrum
 
     def _spread(self, t: Tensor, axis: int, start: int, step: int) -> Tensor:
         """With zeros between and, if it has to begin elsewhere, around the samples."""
@@ -371,10 +371,14 @@ def _response(weight: Tensor, axes: _Axes, dtype: torch.dtype, *, adjoint: bool)
 
     def build() -> Tensor:
         if adjoint:  # in a training step the forward pass has just made the other one
-            real, imag = _response(weight, axes, dtype, adjoint=False).values
-            return torch.stack([real, -imag])
-        spectrum = axes.whole(axes.forward(weight.to(dtype).squeeze(1), *axes.of_weight))
-        return torch.stack([spectrum.real, -spectrum.imag])
+            parts = _response(weight, axes, dtype, adjoint=False).values
+        else:
+            spectrum = axes.whole(axes.forward(weight.to(dtype).squeeze(1), *axes.of_weight))
+            parts = torch.view_as_real(spectrum).movedim(-1, 0)
+        conjugate = parts.new_empty(parts.shape)
+        conjugate[0] = parts[0]
+        torch.neg(parts[1], out=conjugate[1])
+        return conjugate
 
     return KERNEL_SPECTRA.get(weight, ("response", dtype, adjoint, *axes.key), build)
 
