@@ -22,6 +22,7 @@ import torch
 from convolution_trials import Found, Trial, grid, measure
 from environment import ROOT, describe
 
+from freqops.bench import record
 from freqops.ops._convolution_costs import method
 from freqops.ops._convolution_rules import Geometry, convolved_sizes, ends_per_axis
 
@@ -77,13 +78,13 @@ def keep(path: Path, trials: Iterable[Trial], seconds: float, *, chosen: bool) -
     environment.update(threads=torch.get_num_threads(), torch=torch.__version__)
     content = {"environment": environment, "trials": [found.record() for found in results]}
     path.parent.mkdir(exist_ok=True)
-    path.write_text(json.dumps(content, indent=1) + "\n")
+    path.write_text(record.text(content))
     return results
 
 
 def kept(path: Path) -> list[Found]:
     """What a file holds."""
-    return [Found.of(record) for record in json.loads(path.read_text())["trials"]]
+    return [Found.of(trial) for trial in json.loads(path.read_text())["trials"]]
 
 
 def main() -> None:

@@ -250,7 +250,7 @@ def file_name(environment: dict[str, Any]) -> str:
 def keep(name: str, result: Result) -> None:
     """Writes a result file."""
     RESULTS.mkdir(exist_ok=True)
-    (RESULTS / name).write_text(json.dumps(result, indent=1) + "\n")
+    (RESULTS / name).write_text(record.text(result))
 
 
 if __name__ == "__main__":

@@ -9,6 +9,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from freqops.bench import compiled
 from freqops.bench.layers import layer_of
 from freqops.bench.timing import Contender, Timing
 
@@ -67,6 +68,7 @@ class Row:
         tolerance: of the agreement check, relative to the largest value.
         moved_bytes: what has to be read and written at least.
         quick: whether it is part of a quick run.
+        compiled: whether torch.compile is a peer; not in quick runs.
         rotated: whether inputs take turns that no cache holds together.
         point: of a curve.
         layer: where the shape comes from; default: what :mod:`freqops.bench.layers` knows it as.
@@ -84,6 +86,7 @@ class Row:
     tolerance: float = 1e-4
     moved_bytes: int | None = None
     quick: bool = False
+    compiled: bool = False
     rotated: bool = False
     point: Point | None = None
     layer: str = ""
@@ -91,10 +94,18 @@ class Row:
     def __str__(self) -> str:
         return f"{self.table}: {self.label}"
 
-    def case(self, device: str = "cpu") -> Case:
-        """The contenders on tensors of the row."""
+    def case(self, device: str = "cpu", *, compiles: bool = False) -> Case:
+        """The contenders on tensors of the row.
+
+        Args:
+            device: of the tensors.
+            compiles: whether torch.compile may be one of them.
+        """
         with torch.device(device):
-            return Case(self, tuple(self.contenders()))
+            found = self.contenders()
+        if not (compiles and self.compiled):
+            found = [one for one in found if one.name != compiled.NAME]
+        return Case(self, tuple(found))
 
 
 @dataclass(frozen=True)

@@ -73,6 +73,7 @@ class Comparison:
         unlike: conditions that differ, each in a sentence.
         only_before: rows of the first result alone.
         only_after: rows of the second alone.
+        broken: rows that ran in the first and failed in the second, each with why.
     """
 
     changes: Sequence[Change]
@@ -82,6 +83,7 @@ class Comparison:
     unlike: Sequence[str]
     only_before: int
     only_after: int
+    broken: Sequence[str]
 
     @property
     def regressions(self) -> list[Change]:
@@ -127,14 +129,16 @@ def compare(before: Result, after: Result) -> Comparison:
         if first[key]["role"] == "ours"
     ]
     rows = [{key[:3] for key in entries} for entries in (first, second)]
+    broken = [case for case in after["cases"] if "failed" in case and _row(case) in rows[0]]
     return Comparison(
         changes,
         machines[0].change,
         scatter,
         len(others),
-        _unlike(before["environment"], after["environment"]),
-        len(rows[0] - rows[1]),
+        _unlike(before, after),
+        len(rows[0] - rows[1]) - len(broken),
         len(rows[1] - rows[0]),
+        [f"{case['table']}, {case['label']}: {case['failed']}" for case in broken],
     )
 
 
@@ -174,15 +178,25 @@ def _scatter(ratios: Iterable[float]) -> float:
 
 def _entries(result: Result) -> dict[Key, Entry]:
     return {
-        (case["op"], case["table"], case["label"], entry["name"]): entry
+        (*_row(case), entry["name"]): entry
         for case in result["cases"]
         for entry in case["contenders"]
     }
 
 
-def _unlike(before: Mapping[str, Any], after: Mapping[str, Any]) -> list[str]:
-    return [
-        f"{name} was {before.get(name, 'unknown')}, is {after.get(name, 'unknown')}"
+def _row(case: Mapping[str, Any]) -> tuple[str, str, str]:
+    return case["op"], case["table"], case["label"]
+
+
+def _unlike(before: Result, after: Result) -> list[str]:
+    first, second = before["environment"], after["environment"]
+    unlike = [
+        f"{name} was {first.get(name, 'unknown')}, is {second.get(name, 'unknown')}"
         for name in CONDITIONS
-        if before.get(name) != after.get(name)
+        if first.get(name) != second.get(name)
     ]
+    # The least of fewer calls, as of a quick run, is larger.
+    seconds = [result.get("settings", {}).get("seconds") for result in (before, after)]
+    if None not in seconds and seconds[0] != seconds[1]:
+        unlike.append(f"seconds a row was {seconds[0]}, is {seconds[1]}")
+    return unlike

@@ -119,7 +119,13 @@ class Conv:
             leaves=[weight] if self.backward else [],
         )
 
-    def row(self, *goals: Goal, quick: bool = False, point: Point | None = None) -> Row:
+    def row(
+        self,
+        *goals: Goal,
+        quick: bool = False,
+        compiled: bool = False,
+        point: Point | None = None,
+    ) -> Row:
         """The row, as it is listed; one of a curve has the curve's table."""
         table = self.table
         if point is not None:
@@ -138,6 +144,7 @@ class Conv:
             tolerance=tolerance(self.dtype, self.backward),
             moved_bytes=self.moved_bytes,
             quick=quick,
+            compiled=compiled,
             point=point,
             layer=self.layer,
         )
@@ -158,9 +165,10 @@ class Conv:
         convolution: Convolution,
         role: Role = "peer",
         layout: str | None = None,
+        compiles: bool = False,
     ) -> Way:
         if not self.backward:
-            return Way(name, lambda x: convolution(x, weight), role, layout)
+            return Way(name, lambda x: convolution(x, weight), role, layout, compiles)
 
         def after_step(x: Tensor) -> Tensor:
             with torch.no_grad():
@@ -170,7 +178,7 @@ class Conv:
         return Way(name, after_step, role, layout)
 
     def _entries(self, weight: Tensor) -> list[tuple[Any, ...]]:
-        """Name, function, role and layout of each who takes part."""
+        """Name, function, role, layout of each who takes part; whether torch.compile of it does."""
         own = functools.partial(_TORCH[self.dims], **self._options)
         return self._exact(weight, own) if self.compression is None else self._limited(weight, own)
 
@@ -181,7 +189,7 @@ class Conv:
         if self.dims == 2:
             other = "NCHW" if self.layout == "NHWC" else "NHWC"
             entries.append((f"torch {other}", own, "peer", other))
-        entries.append(("torch.fft", self._composition(weight)))
+        entries.append(("torch.fft", self._composition(weight), "peer", None, True))
         # Between all channels it makes a loop of products in Python: seconds, and its gradient.
         single = self.dtype == torch.float32
         if single and self.outputs is None and peers.has("fft-conv-pytorch"):
@@ -194,10 +202,11 @@ class Conv:
         ours = functools.partial(_LIMITED[self.dims], compression=share, **self._options)
         entries: list[tuple[Any, ...]] = [
             ("freqops", ours, "ours"),
-            ("torch.fft", self._composition(weight)),
+            ("torch.fft", self._composition(weight), "peer", None, not share),
         ]
         if share:
-            entries.append(("torch.fft pruned", self._composition(weight, pruned=True)))
+            pruned = self._composition(weight, pruned=True)
+            entries.append(("torch.fft pruned", pruned, "peer", None, True))
         return [*entries, ("torch, no cut", own, "other" if share else "peer")]
 
     def _composition(self, weight: Tensor, *, pruned: bool = False) -> Convolution:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Literal
 
@@ -12,13 +11,12 @@ from torch import Tensor
 import freqops
 from freqops.bench import peers
 from freqops.bench import pooling_compositions as compositions
-from freqops.bench.case import Goal, Row
+from freqops.bench.case import sizes
+from freqops.bench.pooling import Pool, Pooling, Shape
 from freqops.bench.pooling_compositions import AxisProducts
-from freqops.bench.timing import Contender, Role
-from freqops.bench.ways import Way, contenders, tolerance
+from freqops.bench.timing import Role
+from freqops.bench.ways import Way
 
-Shape = tuple[int, int, int, int]
-Pool = Callable[[Tensor], Tensor]
 Rule = Literal["flc", "half", "sum"]
 
 SHAPES: tuple[Shape, ...] = (
@@ -32,7 +30,7 @@ ODD: Shape = (16, 64, 55, 55)
 
 
 @dataclass(frozen=True)
-class Crop:
+class Crop(Pooling):
     """What a row is about.
 
     Attributes:
@@ -54,13 +52,19 @@ class Crop:
     rotated: bool = False
 
     @property
-    def table(self) -> str:
-        """Heading of the table that the row belongs to."""
-        name = "flc_pool2d" if self.rule == "flc" else f'spectral_pool2d, nyquist="{self.rule}"'
-        direction = "forward and backward" if self.backward else "forward"
-        turns = ", inputs beyond the cache" if self.rotated else ""
-        kind = str(self.dtype).removeprefix("torch.")
-        return f"{name}, {kind}, {self.layout}, {direction}{turns}"
+    def op(self) -> str:
+        """The operator's word."""
+        return "flc_pool" if self.rule == "flc" else "spectral_pool"
+
+    @property
+    def name(self) -> str:
+        """Of the function, as the tables' headings begin."""
+        return "flc_pool2d" if self.rule == "flc" else f'spectral_pool2d, nyquist="{self.rule}"'
+
+    @property
+    def label(self) -> str:
+        """Of the row in its table."""
+        return f"to {sizes(self.size)}"
 
     @property
     def size(self) -> tuple[int, int]:
@@ -77,49 +81,15 @@ class Crop:
         forward = batch * channels * (height * width + h * w)
         return self.dtype.itemsize * forward * (2 if self.backward else 1)
 
-    def contenders(self) -> list[Contender]:
-        """On tensors of the row."""
-        x = torch.rand(self.shape).to(self.dtype)
-        return contenders(
-            self._ways(x),
-            x,
-            self.moved_bytes,
-            layout=self.layout,
-            backward=self.backward,
-            rotated=self.rotated,
-        )
-
-    def row(self, *goals: Goal, quick: bool = False) -> Row:
-        """The row, as it is listed."""
-        return Row(
-            "flc_pool" if self.rule == "flc" else "spectral_pool",
-            self.table,
-            f"{'x'.join(map(str, self.shape))} to {'x'.join(map(str, self.size))}",
-            self.shape,
-            self.contenders,
-            dtype=self.dtype,
-            layout=self.layout,
-            backward=self.backward,
-            goals=goals,
-            tolerance=tolerance(self.dtype, self.backward),
-            moved_bytes=self.moved_bytes,
-            quick=quick,
-            rotated=self.rotated,
-        )
-
-    def _ways(self, x: Tensor) -> list[Way]:
+    def ways(self, x: Tensor) -> list[Way]:
         """Those of the same function, and for information what computes something else."""
         ways = [Way("freqops", self._ours(), "ours")]
         if self.rule == "flc":
             role: Role = "other" if is_shifted(self.shape) else "peer"
             ways.append(Way("FLC layer", _in_float(compositions.published_flc), role))
-        products = self._products(x)
-        ways.append(Way("matmul", products))
+        ways.append(Way("matmul", self._products(x), compiles=self.compiled))
         if self.rule == "flc":
             ways.append(Way("matmul, corner", self._products(x, low_rank=True)))
-        if self.compiled:
-            torch.compiler.reset()  # beyond a few shapes dynamo goes to eager without a word
-            ways.append(Way("compiled", torch.compile(products, dynamic=False, fullgraph=True)))
         ways += [
             Way("rfft2", lambda x: compositions.torch_crop(x, self.size, self.rule)),
             Way("rfft, pruned", lambda x: compositions.torch_crop_pruned(x, self.size, self.rule)),

@@ -7,7 +7,7 @@ from typing import Any
 
 import torch
 
-from freqops.bench import memory, peers
+from freqops.bench import compiled, memory, peers
 from freqops.bench.case import Case, Row
 from freqops.bench.timing import (
     Clock,
@@ -30,12 +30,14 @@ class Settings:
         seconds: about how long a row is timed.
         least_rounds: rounds that are made even where they take longer.
         peaks: whether the memory that each contender needs is measured as well.
+        compiles: whether torch.compile is a peer, which takes its time to compile.
     """
 
     device: str = "cpu"
     seconds: float = 2.5
     least_rounds: int = 5
     peaks: bool = False
+    compiles: bool = True
 
 
 def measured(row: Row, settings: Settings, clock: Clock | None = None) -> dict[str, Any]:
@@ -47,7 +49,8 @@ def measured(row: Row, settings: Settings, clock: Clock | None = None) -> dict[s
         clock: what takes the time; default: the device's.
     """
     try:
-        case, not_compared = compared(row.case(settings.device))
+        compiles = settings.compiles and not compiled.problem(settings.device)
+        case, not_compared = compared(row.case(settings.device, compiles=compiles))
         case, timings, stopped = _timed(case, settings, clock or clock_of(settings.device))
     except Exception as error:  # a row must not end the run: it says why, and the next is measured
         return Case(row, ()).record({}) | {"failed": first_line(error)}
@@ -131,9 +134,12 @@ def _reason(first: Contender, other: Contender, tolerance: float) -> str | None:
         return f"does not run: {first_line(error)}"
 
 
-def absent_peers() -> dict[str, str]:
-    """Peers that take no part: the command that installs each, or why it can't be imported."""
-    return peers.missing()
+def absent_peers(settings: Settings) -> dict[str, str]:
+    """Peers that take no part: the command that installs each, or why it can't be used."""
+    absent = peers.missing()
+    if settings.compiles and (reason := compiled.problem(settings.device)):
+        absent[compiled.PEER] = reason
+    return absent
 
 
 def set_threads(threads: int) -> None:

@@ -2,7 +2,7 @@
 
 On CUDA torch counts what it gives out. On the CPU each row is asked in a process of its own, whose
 allocator returns what is freed to the system at once, so that the process's size is what is held:
-``python -m freqops.bench.memory OP TABLE LABEL THREADS``.
+``python -m freqops.bench.memory OP TABLE LABEL THREADS NAMES...``.
 """
 
 from __future__ import annotations
@@ -36,7 +36,9 @@ def peaks(row: Row, case: Case, device: str) -> dict[str, int]:
     """
     if torch.device(device).type == "cuda":
         return {one.name: _on_cuda(one) for one in case.contenders if one.role != "floor"}
-    words = [row.op, row.table, row.label, str(torch.get_num_threads())]
+    # Of those that were timed: one that does not run would take the others' numbers with it.
+    asked = [one.name for one in case.contenders if one.role in ("ours", "peer")]
+    words = [row.op, row.table, row.label, str(torch.get_num_threads()), *asked]
     command = [sys.executable, "-m", "freqops.bench.memory", *words]
     environment = {**os.environ, **GIVES_BACK}
     done = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
@@ -77,11 +79,11 @@ def main() -> None:
     """Prints a row's bytes by contender, as JSON."""
     from freqops.bench.cases import rows
 
-    op, table, label, threads = sys.argv[1:]
+    op, table, label, threads, *names = sys.argv[1:]
     torch.set_num_threads(int(threads))
     (row,) = [one for one in rows([op]) if (one.table, one.label) == (table, label)]
-    case = row.case()
-    found = {one.name: growth(one) for one in case.contenders if one.role in ("ours", "peer")}
+    case = row.case(compiles=True)
+    found = {one.name: growth(one) for one in case.contenders if one.name in names}
     print(json.dumps(found))
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass
 
 import torch
@@ -12,12 +11,9 @@ from torch import Tensor
 import freqops
 from freqops.bench import peers
 from freqops.bench import pooling_compositions as compositions
-from freqops.bench.case import Goal, Row
-from freqops.bench.timing import Contender, Role
-from freqops.bench.ways import Way, contenders, tolerance
-
-Shape = tuple[int, int, int, int]
-Pool = Callable[[Tensor], Tensor]
+from freqops.bench.pooling import Pool, Pooling, Shape
+from freqops.bench.timing import Role
+from freqops.bench.ways import Way
 
 SHAPES: tuple[Shape, ...] = ((16, 64, 112, 112), (16, 256, 28, 28), (16, 512, 14, 14))
 LARGE, MIDDLE, _ = SHAPES
@@ -30,7 +26,7 @@ SAME_FUNCTION = (*SAME_LAYOUT, "timm", "compiled", "torch NHWC")
 
 
 @dataclass(frozen=True)
-class Blur:
+class Blur(Pooling):
     """What a row is about.
 
     Attributes:
@@ -54,13 +50,19 @@ class Blur:
     rotated: bool = False
 
     @property
-    def table(self) -> str:
-        """Heading of the table that the row belongs to."""
-        name = "blur_pool2d" if self.window == 1 else "max_blur_pool2d, 2x2"
-        direction = "forward and backward" if self.backward else "forward"
-        turns = ", inputs beyond the cache" if self.rotated else ""
-        kind = str(self.dtype).removeprefix("torch.")
-        return f"{name}, {kind}, {self.layout}, {direction}{turns}"
+    def op(self) -> str:
+        """The operator's word."""
+        return "blur_pool" if self.window == 1 else "max_blur_pool"
+
+    @property
+    def name(self) -> str:
+        """Of the function, as the tables' headings begin."""
+        return "blur_pool2d" if self.window == 1 else "max_blur_pool2d, 2x2"
+
+    @property
+    def label(self) -> str:
+        """Of the row in its table."""
+        return f"{self.taps} taps"
 
     @property
     def moved_bytes(self) -> int:
@@ -73,37 +75,7 @@ class Blur:
         backward = inputs + outputs + (inputs if self.window > 1 else 0)
         return self.dtype.itemsize * (forward + (backward if self.backward else 0))
 
-    def contenders(self) -> list[Contender]:
-        """On tensors of the row."""
-        x = torch.rand(self.shape).to(self.dtype)
-        return contenders(
-            self._ways(x),
-            x,
-            self.moved_bytes,
-            layout=self.layout,
-            backward=self.backward,
-            rotated=self.rotated,
-        )
-
-    def row(self, *goals: Goal, quick: bool = False) -> Row:
-        """The row, as it is listed."""
-        return Row(
-            "blur_pool" if self.window == 1 else "max_blur_pool",
-            self.table,
-            f"{'x'.join(map(str, self.shape))} {self.taps} taps",
-            self.shape,
-            self.contenders,
-            dtype=self.dtype,
-            layout=self.layout,
-            backward=self.backward,
-            goals=goals,
-            tolerance=tolerance(self.dtype, self.backward),
-            moved_bytes=self.moved_bytes,
-            quick=quick,
-            rotated=self.rotated,
-        )
-
-    def _ways(self, x: Tensor) -> list[Way]:
+    def ways(self, x: Tensor) -> list[Way]:
         """Those of the same function, and for information what computes something else."""
         window, taps = self.window, self.taps
         weight = compositions.blur_weight(x, taps)
@@ -116,7 +88,10 @@ class Blur:
                 return blur
             return lambda x: blur(F.max_pool2d(x, window, 1))
 
-        ways = [Way("freqops", _ours(window, taps), "ours"), Way("torch", composed)]
+        ways = [
+            Way("freqops", _ours(window, taps), "ours"),
+            Way("torch", composed, compiles=self.compiled),
+        ]
         if peers.has("antialiased-cnns"):
             published = peers.antialiased_blur(x, taps)
             ways.append(Way("antialiased-cnns", after_maximum(published)))
@@ -127,9 +102,6 @@ class Blur:
             # step off.
             role: Role = "peer" if taps % 2 else "other"
             ways.append(Way("timm", after_maximum(peers.timm_blur(x, taps)), role))
-        if self.compiled:
-            torch.compiler.reset()  # beyond a few shapes dynamo goes to eager without a word
-            ways.append(Way("compiled", torch.compile(composed, dynamic=False, fullgraph=True)))
         if peers.has("kornia"):
             ways.append(Way("kornia (zeros)", kornia(window, taps), "other"))
         plain = F.avg_pool2d if window == 1 else F.max_pool2d

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import math
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +16,7 @@ from freqops.evaluation.errors import first_line
 
 #: What a file says it is; benchmarks/README.md lists its fields.
 SCHEMA = "freqops.bench/2"
+_WIDTH = 320  # a contender with its quartiles, a trial of benchmarks/convolution_trials.py
 _FORMER = "freqops.bench/1"  # by a reader's word: its files do not say
 
 Result = dict[str, Any]
@@ -55,9 +56,39 @@ def write(path: Path, result: Result) -> None:
         InputError: the system does not let it be written.
     """
     try:
-        write_atomically(path, (json.dumps(result, indent=1) + "\n").encode())
+        write_atomically(path, text(result).encode())
     except OSError as error:
         raise InputError(f"{path}: can't be written: {error.strerror or error}") from error
+
+
+def text(content: Any) -> str:
+    """JSON to keep and to compare by lines: what fits in one is one, such as a contender.
+
+    Args:
+        content: lists, dictionaries by strings, and plain values.
+    """
+    return "\n".join(_lines(content, "")) + "\n"
+
+
+def _lines(content: Any, start: str) -> Iterator[str]:
+    """Of a value behind its indentation and key."""
+    line = start + json.dumps(content)
+    if len(line) < _WIDTH or not isinstance(content, (dict, list)) or not content:
+        yield line
+        return
+    indent = " " * (len(start) - len(start.lstrip(" ")))
+    if isinstance(content, dict):
+        brackets = "{}"
+        items = [(f"{json.dumps(key)}: ", value) for key, value in content.items()]
+    else:
+        brackets = "[]"
+        items = [("", value) for value in content]
+    yield start + brackets[0]
+    for position, (key, value) in enumerate(items, 1):
+        *lines, last = _lines(value, f"{indent} {key}")
+        yield from lines
+        yield last + "," * (position < len(items))
+    yield indent + brackets[1]
 
 
 def read(path: Path) -> Result:
@@ -67,13 +98,16 @@ def read(path: Path) -> Result:
         InputError: there is no such file, or it is no result of the benchmarks.
     """
     try:
-        result = json.loads(path.read_text())
+        content = path.read_text()
+        result: Any = json.loads(content) if content else None
     except FileNotFoundError as error:
         raise InputError(f"{path}: there is no such file") from error
     except OSError as error:
         raise InputError(f"{path}: can't be read: {error.strerror or error}") from error
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise InputError(f"{path}: can't be read as JSON: {first_line(error)}") from error
+    if not content:
+        raise InputError(f"{path}: is empty; its run goes on still, or was killed")
     schema = result.get("schema", _FORMER) if isinstance(result, dict) else None
     if schema not in (SCHEMA, _FORMER) and str(schema).startswith(SCHEMA.partition("/")[0]):
         raise InputError(f"{path}: is of {schema}, which this freqops ({SCHEMA}) can't read")
@@ -81,29 +115,37 @@ def read(path: Path) -> Result:
         raise InputError(f"{path}: is no result of freqops bench")
     if schema == _FORMER:
         return _upgraded(result)
-    if not all("op" in case for case in result["cases"]):
+    if not all(isinstance(case.get("op"), str) for case in result["cases"]):
         raise InputError(f"{path}: has rows without an operator, so it is not whole")
     return dict(result)
 
 
 def _is_result(result: Result) -> bool:
     cases, environment = result.get("cases"), result.get("environment")
-    return isinstance(cases, list) and isinstance(environment, dict) and all(map(_is_case, cases))
+    if not (isinstance(environment, dict) and isinstance(result.get("settings", {}), dict)):
+        return False
+    return isinstance(cases, list) and all(map(_is_case, cases))
 
 
 def _is_case(case: Any) -> bool:
-    if not isinstance(case, dict) or not {"table", "label", "contenders"} <= set(case):
+    if not isinstance(case, dict) or not _has_words(case, "table", "label"):
         return False
-    entries = case["contenders"]
+    entries = case.get("contenders")
     return isinstance(entries, list) and all(map(_is_entry, entries))
 
 
 def _is_entry(entry: Any) -> bool:
-    """Whether it has a name, a role, and times that can be divided by."""
-    if not isinstance(entry, dict) or not {"name", "role"} <= set(entry):
+    """Whether it has a name, a role, a spread, and times that can be divided by."""
+    if not isinstance(entry, dict) or not _has_words(entry, "name", "role"):
+        return False
+    if not isinstance(entry.get("spread", 0.0), (int, float)):  # the first files have none
         return False
     times = [entry.get(name) for name in ("minimum", "median")]
     return all(isinstance(time, (int, float)) and 0 < time < math.inf for time in times)
+
+
+def _has_words(entry: Mapping[str, Any], *names: str) -> bool:
+    return all(isinstance(entry.get(name), str) for name in names)
 
 
 # --- files of before ------------------------------------------------------------------------------

@@ -18,8 +18,9 @@ from freqops.bench.verdict import WIDE, Verdict, first_verdict, relative_spread,
 
 Row = dict[str, Any]
 
-# Widths of a terminal from which on cells have room, and a row says where its shape comes from.
-_ROOMY, _WITH_LAYERS = 104, 128
+# Widths of a terminal from which on the copy's share is shown, cells have room, and a row says
+# where its shape comes from.
+_WITH_COPY, _ROOMY, _WITH_LAYERS = 80, 104, 132
 
 
 def op_table(rows: Sequence[Row], environment: Mapping[str, Any], width: int) -> Group:
@@ -30,30 +31,42 @@ def op_table(rows: Sequence[Row], environment: Mapping[str, Any], width: int) ->
         environment: where they were measured.
         width: of the terminal.
     """
-    with_layer = width >= _WITH_LAYERS
+    with_layer, with_copy = width >= _WITH_LAYERS, width >= _WITH_COPY
     head = _grid(width)
     layer = ["layer"] if with_layer else []
-    names = ("freqops ms", "best peer", "ms", "ratio", "of copy")
+    copy = ["of copy"] if with_copy else []
+    names = ("freqops ms" if with_copy else "ours ms", "best peer", "ms", "ratio", *copy)
     head.add_row(rows[0]["op"], *layer, *names, style="bold")
     parts: list[RenderableType] = [head]
     for heading, group in itertools.groupby(rows, key=lambda row: str(row["table"])):
         grid = _grid(width)
         for row in group:
             where = [Text(row["layer"], style="dim")] if with_layer else []
-            grid.add_row(f"  {row['label']}", *where, *_cells(row, environment))
+            *cells, share, notes = _cells(row, environment)
+            grid.add_row(
+                f"  {row['label']}", *where, *cells, *([share] if with_copy else []), notes
+            )
         parts += [Text(f" {heading}", style="italic"), grid]
     return Group(*parts, "")
 
 
 def _grid(width: int) -> Table:
     """Columns of fixed widths: several grids below each other are one table."""
-    roomy = width >= _ROOMY
+    roomy, widest = width >= _ROOMY, width >= _WITH_LAYERS
     grid = Table.grid(padding=(0, 2 if roomy else 1, 0, 0))
-    grid.add_column(width=32 if roomy else 24, no_wrap=True)
-    if width >= _WITH_LAYERS:
+    if width < _WITH_COPY:  # words fold rather than lose their end
+        grid.add_column(width=20)
+        grid.add_column(width=7, justify="right", no_wrap=True)
+        grid.add_column(width=11, overflow="fold")
+        for cells in (5, 6):
+            grid.add_column(width=cells, justify="right", no_wrap=True)
+        grid.add_column(width=4)
+        return grid
+    grid.add_column(width=36 if widest else 32 if roomy else 24)
+    if widest:
         grid.add_column(width=22, no_wrap=True)
     grid.add_column(width=10, justify="right", no_wrap=True)
-    grid.add_column(width=20 if roomy else 12, no_wrap=True)
+    grid.add_column(width=20 if roomy else 12, no_wrap=roomy)
     for cells in (7, 6, 7):
         grid.add_column(width=cells, justify="right", no_wrap=True)
     grid.add_column(no_wrap=True)
@@ -176,6 +189,7 @@ def comparison_summary(comparison: Comparison) -> list[str]:
     slower = len(comparison.regressions)
     faster = sum(change.verdict == "faster" for change in comparison.changes)
     lines = [f"{count} times compared: {slower} slower, {faster} faster, others within the noise."]
+    lines += [f"FAILED in the second alone: {row}" for row in comparison.broken]
     if comparison.others:
         lines.append(
             f"Peers and copies changed by {comparison.drift - 1:+.1%} (median of "

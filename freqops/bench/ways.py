@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import functools
 from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
@@ -9,6 +10,7 @@ from typing import Any, NamedTuple
 import torch
 from torch import Tensor
 
+from freqops.bench import compiled
 from freqops.bench.machine import cache_bytes
 from freqops.bench.timing import Contender, Role, Rotation, inputs_beyond_cache
 
@@ -25,12 +27,14 @@ class Way(NamedTuple):
         call: the function.
         role: of the contender.
         layout: it is called with, where that is not the row's.
+        compiles: whether the same through torch.compile takes part too, on rows that say so.
     """
 
     name: str
     call: Call
     role: Role = "peer"
     layout: str | None = None
+    compiles: bool = False
 
 
 def contenders(
@@ -43,7 +47,7 @@ def contenders(
     leaves: Sequence[Tensor] = (),
     rotated: bool = False,
 ) -> list[Contender]:
-    """A contender for every way, ours first, and the floor.
+    """A contender for every way and for what is compiled of them, ours first; and the floor.
 
     Args:
         ways: the first is ours. A way of role "floor" takes the place of the copy below.
@@ -54,6 +58,7 @@ def contenders(
         leaves: what else has a gradient.
         rotated: whether as many inputs take turns as no cache holds; always on CUDA.
     """
+    ways = [each for way in ways for each in _with_compiled(way)]
     count = 1
     if rotated or x.is_cuda:
         count = len(inputs_beyond_cache(x, cache_bytes(str(x.device))))
@@ -71,7 +76,8 @@ def contenders(
         if backward and way.role != "floor":
             own = upstream
             if way.role == "other":  # its outputs may be fewer, or more
-                own = torch.rand_like(way.call(inputs[way.layout or layout][0]).detach())
+                with contextlib.suppress(Exception):  # which is said where it is called again
+                    own = torch.rand_like(way.call(inputs[way.layout or layout][0]).detach())
             assert own is not None
             own = _laid(own, way.layout or layout)
             call = functools.partial(_both, way.call, tuple(leaves), own)
@@ -86,6 +92,12 @@ def tolerance(dtype: torch.dtype, backward: bool) -> float:
     if dtype == torch.float32:
         return 1e-4
     return (8 if backward else 2) * torch.finfo(dtype).eps
+
+
+def _with_compiled(way: Way) -> list[Way]:
+    if not way.compiles:
+        return [way]
+    return [way, Way(compiled.NAME, compiled.Compiled(way.call), way.role, way.layout)]
 
 
 def _contender(way: Way, call: Call, inputs: Sequence[Tensor]) -> Contender:

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import contextlib
+import os
 import re
+import signal
 import sys
+import tempfile
 import time
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, NoReturn
 
 import torch
 import typer
@@ -26,7 +29,9 @@ from freqops.evaluation import InputError
 #: About how long a row is timed, and rounds that are made even so: quick, full.
 SECONDS = {True: 0.4, False: 2.5}
 LEAST_ROUNDS = {True: 4, False: 5}
-INTERRUPTED = 130
+FAILED, INTERRUPTED, TERMINATED = 1, 130, 143
+# More are no use to anybody, and ever so many end the process.
+_THREADS_PER_CORE = 4
 
 bench = typer.Typer(no_args_is_help=False, context_settings=app.info.context_settings)
 app.add_typer(bench, name="bench", invoke_without_command=True)
@@ -61,7 +66,8 @@ def measure(
     turn by turn. Peers are those that are installed; absent ones are named.
     Shown are the fastest calls, the ratio of the fastest peer's to ours, and
     the copy's time as a share of ours. LOSS: the peer is faster. ~: the
-    medians tell another ratio. Ctrl-C keeps what was measured.
+    medians tell another ratio. Ctrl-C keeps what was measured. Ends with 1
+    where an operator of ours failed.
 
     freqops bench compare A.json B.json: what changed beyond the noise.
     """
@@ -75,9 +81,10 @@ def measure(
         SECONDS[quick] if seconds is None else seconds,
         LEAST_ROUNDS[quick],
         peaks=not quick,
+        compiles=not quick,
     )
     environment = describe_run(device)
-    absent = measurement.absent_peers()
+    absent = measurement.absent_peers(settings)
     for name, reason in absent.items():
         note(f"{name} takes no part: {reason}")
     start = time.perf_counter()
@@ -87,16 +94,23 @@ def measure(
         return record.result_of(cases, environment, asked, absent=absent, interrupted=interrupted)
 
     def keep(cases: Sequence[dict[str, Any]]) -> None:
-        record.write(out, result(cases, interrupted=True))
+        with contextlib.suppress(InputError):  # a full disk, which may have room again at the end
+            record.write(out, result(cases, interrupted=True))
 
-    cases = _all_measured(rows, settings, environment, keep)
-    finished = len(cases) == len(rows)
-    if cases:
-        _finish(out, result(cases, interrupted=not finished), time.perf_counter() - start)
+    with _claimed(out), _terminated() as terminated:
+        cases = _all_measured(rows, settings, environment, keep)
+        finished = len(cases) == len(rows)
+        if cases:
+            _finish(out, result(cases, interrupted=not finished), time.perf_counter() - start)
+    failed = [f"{case['table']}, {case['label']}" for case in cases if "failed" in case]
+    if failed:
+        note(f"failed, {len(failed)} of {len(cases)} rows: {'; '.join(failed)}")
     if not finished:
         kept = "" if cases else "; nothing was written"
         note(f"interrupted after {len(cases)} of {len(rows)} rows{kept}")
-        raise typer.Exit(INTERRUPTED)
+        raise typer.Exit(TERMINATED if terminated else INTERRUPTED)
+    if failed:
+        raise typer.Exit(FAILED)
 
 
 @bench.command()
@@ -111,19 +125,20 @@ def compare(
     of all, and that of the same row. A change counts where medians and
     fastest calls both show it: beyond 5 %, beyond the row's spread in both
     runs (first to third quartile, as a share of the median), and beyond
-    twice what 19 of 20 peers and copies changed by.
+    twice what 19 of 20 peers and copies changed by. A row that fails in B
+    alone became slower.
     """
     found = comparison.compare(record.read(before), record.read(after))
     if found.unlike:
         note(f"these runs are not of the same conditions: {'; '.join(found.unlike)}")
-    if not found.changes:
+    if not found.changes and not found.broken:
         raise InputError(f"{after}: has no row in common with {before}")
     page = console()
     page.print(screen.comparison_table(found))
     for sentence in screen.comparison_summary(found):
         page.print(sentence, highlight=False, markup=False)
-    if found.regressions:
-        raise typer.Exit(1)
+    if found.regressions or found.broken:
+        raise typer.Exit(FAILED)
 
 
 def _check_words(device: str, out: Path, threads: int | None, seconds: float | None) -> None:
@@ -135,8 +150,9 @@ def _check_words(device: str, out: Path, threads: int | None, seconds: float | N
             f"out: {out} is there already; move it away, or give the results another name"
         )
     check_writable("out", out.parent)
-    if threads is not None and threads < 1:
-        raise InputError(f"threads: must be at least 1, got {threads}")
+    most = _THREADS_PER_CORE * (os.cpu_count() or 1)
+    if threads is not None and not 1 <= threads <= most:
+        raise InputError(f"threads: must be from 1 to {most} on this machine, got {threads}")
     if seconds is not None and not 0 <= seconds < 3600:
         raise InputError(f"seconds: must be from 0 to 3600, got {seconds:g}")
 
@@ -223,10 +239,47 @@ def _bar(total: int) -> Iterator[Any]:
         yield advance
 
 
+@contextlib.contextmanager
+def _claimed(out: Path) -> Iterator[None]:
+    """The file is there, empty, until it is written: a second run does not take its name."""
+    try:
+        out.parent.mkdir(parents=True, exist_ok=True)
+        out.touch(exist_ok=False)
+    except FileExistsError as error:
+        raise InputError(f"out: {out} was just made by another run") from error
+    except OSError as error:
+        raise InputError(f"out: {out} can't be written: {error.strerror or error}") from error
+    try:
+        yield
+    finally:
+        with contextlib.suppress(OSError):
+            if not out.stat().st_size:
+                out.unlink()
+
+
+@contextlib.contextmanager
+def _terminated() -> Iterator[list[int]]:
+    """Makes SIGTERM end the measurement as Ctrl-C does, and says whether it did."""
+    seen: list[int] = []
+
+    def stop(number: int, frame: object) -> None:
+        seen.append(number)
+        raise KeyboardInterrupt
+
+    before = signal.signal(signal.SIGTERM, stop)
+    try:
+        yield seen
+    finally:
+        signal.signal(signal.SIGTERM, before)
+
+
 def _finish(out: Path, result: dict[str, Any], seconds: float) -> None:
     from freqops import plots  # matplotlib takes a second to load: not for --help
 
-    record.write(out, result)
+    try:
+        record.write(out, result)
+    except InputError as error:
+        _rescue(out, result, error)
     written = [out.name]
     for name, figure in plots.bench_figures(result).items():
         path = out.with_name(f"{out.stem}{name}.png")
@@ -240,3 +293,17 @@ def _finish(out: Path, result: dict[str, Any], seconds: float) -> None:
         page.print(sentence, highlight=False, markup=False)
     names = ", ".join(written)
     page.print(f"{seconds:.0f} s. Written to {out.parent}: {names}", highlight=False, markup=False)
+
+
+def _rescue(out: Path, result: dict[str, Any], error: InputError) -> NoReturn:
+    """Writes what took so long to another disk, and ends."""
+    for sentence in screen.summary(result):
+        console().print(sentence, highlight=False, markup=False)
+    handle, name = tempfile.mkstemp(prefix=f"{out.stem}-", suffix=out.suffix)
+    os.close(handle)
+    try:
+        record.write(Path(name), result)
+    except InputError as second:
+        os.unlink(name)
+        raise InputError(f"{error}; neither can {second}") from second
+    raise InputError(f"{error}; the results are in {name}")

@@ -168,7 +168,7 @@ def plot_scaling(result: Result) -> Figure | None:
     if not shown:
         return None
     with style():
-        figure = Figure(figsize=(max(3.8, 3.3 * len(shown)), 3.3), layout="constrained")
+        figure = Figure(figsize=(max(3.8, 3.3 * len(shown)), 3.9), layout="constrained")
         FigureCanvasAgg(figure)
         panels = figure.subplots(1, len(shown), squeeze=False)[0]
         for axes, (axis, rows) in zip(panels, shown.items(), strict=True):
@@ -184,7 +184,10 @@ def plot_scaling(result: Result) -> Figure | None:
             axes.set_title(_shape_words(rows, axis), loc="left")
         panels[0].set_ylabel("ns per pixel")
         for axes in panels:  # each its own: an operator's peers are not the next one's
-            axes.legend(fontsize=7, handlelength=1.6)
+            axes.legend(
+                fontsize=7, handlelength=1.6, ncols=3, columnspacing=1.2,
+                loc="upper center", bbox_to_anchor=(0.5, -0.16),  # lines reach every corner
+            )  # fmt: skip
     return figure
 
 

@@ -96,6 +96,25 @@ def test_layers_are_those_of_the_networks() -> None:
     assert layers.layer_of((8, 3, 17, 19)) == layers.layer_of((64, 64)) == ""
 
 
+# Its outputs' sizes are numbers in a tensor, which no single graph can hold.
+NOT_COMPILED = {"diff_stride"}
+
+
+def test_torch_compile_is_a_peer_of_every_operator_once_a_row() -> None:
+    compiled = {row.op for row in EVERY_ROW if row.compiled}
+    assert compiled == set(operators()) - NOT_COMPILED
+    for op in sorted(compiled):
+        row = min(
+            (row for row in rows([op]) if row.compiled),
+            key=lambda row: torch.Size(row.shape).numel(),
+        )
+        for compiles in (False, True):
+            roles = [
+                one.role for one in row.case(compiles=compiles).contenders if one.name == "compiled"
+            ]
+            assert roles == ["peer"] * compiles, row
+
+
 def test_peer_that_is_absent_is_named_with_what_installs_it(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:

@@ -18,7 +18,7 @@ LINES = (2, 4, 50)
 
 def contenders_of(conv: Conv) -> dict[str, Contender]:
     torch.manual_seed(0)
-    return {one.name: one for one in conv.contenders()}
+    return {one.name: one for one in conv.row().case().contenders}
 
 
 @pytest.mark.parametrize("backward", [False, True])

@@ -18,6 +18,27 @@ def test_written_and_read_again(tmp_path: Path, result: dict[str, Any]) -> None:
     assert result["schema"] == "freqops.bench/2"
 
 
+def test_a_line_of_a_file_is_a_contender(result: dict[str, Any]) -> None:
+    text = record.text(result)
+    assert json.loads(text) == json.loads(json.dumps(result))
+    lines = [line.strip() for line in text.splitlines()]
+    for case in result["cases"]:
+        for entry in case["contenders"]:
+            assert json.dumps(entry) in {line.rstrip(",") for line in lines}
+    assert max(map(len, lines)) <= 320
+
+
+@pytest.mark.parametrize("content", [[], {}, [[]] * 200, {"a": "b" * 500}, [None, [1.5, "é"] * 90]])
+def test_whatever_is_written_is_read_again(content: Any) -> None:
+    assert json.loads(record.text(content)) == content
+
+
+@pytest.mark.parametrize("path", sorted(RESULTS.glob("*.json")), ids=lambda path: path.name)
+def test_published_files_are_as_the_writer_makes_them(path: Path) -> None:
+    """So that a new measurement shows as the lines whose numbers changed."""
+    assert path.read_text() == record.text(json.loads(path.read_text()))
+
+
 @pytest.mark.parametrize(
     "path",
     [path for path in sorted(RESULTS.glob("*.json")) if "cases" in path.read_text()],
@@ -65,6 +86,14 @@ def test_words_of_a_former_row_become_fields(tmp_path: Path) -> None:
     ("text", "sentence"),
     [
         (None, "there is no such file"),
+        ("", "is empty; its run goes on still, or was killed"),
+        ("[" * 100_000, "can't be read as JSON"),
+        ("null", "is no result of freqops bench"),
+        ('{"environment": {}, "settings": [], "cases": []}', "is no result of freqops bench"),
+        (
+            '{"environment": {}, "cases": [{"table": ["a"], "label": "b", "contenders": []}]}',
+            "is no result of freqops bench",
+        ),
         ("{", "can't be read as JSON"),
         ("[]", "is no result of freqops bench"),
         ('{"environment": {}, "cases": [{"label": 1}]}', "is no result of freqops bench"),

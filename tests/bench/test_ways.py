@@ -3,7 +3,8 @@
 import pytest
 import torch
 
-from freqops.bench import ways
+from freqops.bench import measurement, ways
+from freqops.bench.case import Row
 from freqops.bench.ways import Way, contenders
 
 
@@ -51,3 +52,22 @@ def test_own_floor_takes_the_place_of_the_copy() -> None:
     made = contenders(ways_of_row, torch.rand(3), 24)
     assert [one.name for one in made] == ["a", "copy"]
     assert made[1].run().shape == (3,)
+
+
+def test_another_function_that_raises_is_not_compared() -> None:
+    """Nor is it the row's failure, in gradients either, whose sizes it is asked for before."""
+
+    def broken(x: torch.Tensor) -> torch.Tensor:
+        raise ValueError("of another torch")
+
+    ways_of_row = [Way("a", double, "ours"), Way("b", broken, "other")]
+    row = Row(
+        "fft_filter",
+        "table",
+        "4",
+        (4,),
+        lambda: contenders(ways_of_row, torch.rand(4), 24, backward=True),
+    )
+    record = measurement.measured(row, measurement.Settings(seconds=0, least_rounds=1))
+    assert record["not_compared"] == {"b": "does not run: of another torch"}
+    assert [entry["name"] for entry in record["contenders"]] == ["a", "copy"]

@@ -1,9 +1,12 @@
 """freqops bench and freqops bench compare: what they print, write, refuse."""
 
+import errno
 import json
+import os
 import signal
 import subprocess
 import sys
+import tempfile
 from pathlib import Path
 from typing import Any
 
@@ -108,7 +111,7 @@ def test_operators_that_are_done_are_on_disk_before_the_next(
     kept: list[list[str]] = []
 
     def measured(row: Any, settings: Any) -> dict[str, Any]:
-        if (tmp_path / "a.json").exists():
+        if (tmp_path / "a.json").stat().st_size:
             result = record.read(tmp_path / "a.json")
             assert result["interrupted"] is True
             kept.append([one["op"] for one in result["cases"]])
@@ -133,6 +136,91 @@ def test_figure_that_cannot_be_written_is_named(
     assert "a.png can't be written: Is a directory" in said.err
     assert "in 1 of 1 rows" in said.out  # an operator that is asked for twice is measured once
     assert len(record.read(tmp_path / "a.json")["cases"]) == 1
+
+
+@pytest.mark.usefixtures("small")
+def test_row_of_ours_that_fails_is_said_at_the_end_and_by_the_code(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Rows behind it are measured."""
+
+    def measured(row: Any, settings: Any) -> dict[str, Any]:
+        made = made_up_row(row.op, row.label)
+        fails = row.op == "flc_pool"
+        return {**made, "contenders": [], "failed": "no kernel"} if fails else made
+
+    monkeypatch.setattr(measurement, "measured", measured)
+    options = ["--ops", "flc_pool,upfirdn", "--out", str(tmp_path / "a.json")]
+    assert call(monkeypatch, "bench", *options) == 1
+    said = capsys.readouterr()
+    assert "FAILED flc_pool2d, float32, forward" in said.out
+    assert said.err.splitlines()[-1].startswith("Note: failed, 1 of 2 rows: flc_pool2d")
+    result = record.read(tmp_path / "a.json")
+    assert [row.get("failed") for row in result["cases"]] == ["no kernel", None]
+    assert result["interrupted"] is False
+
+
+@pytest.mark.usefixtures("small")
+def test_full_disk_loses_nothing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """The results go to the temporary folder; the file is not left there empty."""
+    written = record.write_atomically
+    full, other = tmp_path / "full", tmp_path / "other"
+    other.mkdir()
+
+    def write(path: Path, content: bytes) -> None:
+        if path.parent == full:
+            raise OSError(errno.ENOSPC, "No space left on device")
+        written(path, content)
+
+    monkeypatch.setattr(record, "write_atomically", write)
+    monkeypatch.setattr(tempfile, "tempdir", str(other))
+    monkeypatch.setattr(measurement, "measured", lambda row, _: made_up_row(row.op, row.label))
+    options = ["--ops", "flc_pool,upfirdn", "--out", str(full / "a.json")]
+    assert call(monkeypatch, "bench", *options) == 2
+    said = capsys.readouterr()
+    (kept,) = other.iterdir()
+    assert f"No space left on device; the results are in {kept}" in said.err
+    assert "in 2 of 2 rows" in said.out
+    assert len(record.read(kept)["cases"]) == 2
+    assert list(full.iterdir()) == []
+
+
+@pytest.mark.usefixtures("small")
+def test_two_runs_do_not_share_a_file(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """The second is refused while the first has nothing to write yet."""
+    options = ["--ops", "flc_pool", "--out", str(tmp_path / "a.json")]
+    codes = []
+
+    def measured(row: Any, settings: Any) -> dict[str, Any]:
+        codes.append(call(monkeypatch, "bench", *options))
+        return made_up_row(row.op, row.label)
+
+    monkeypatch.setattr(measurement, "measured", measured)
+    assert call(monkeypatch, "bench", *options) == 0
+    assert codes == [2]
+    assert "a.json is there already" in capsys.readouterr().err
+    assert len(record.read(tmp_path / "a.json")["cases"]) == 1
+
+
+@pytest.mark.usefixtures("small")
+def test_sigterm_keeps_what_was_measured(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def measured(row: Any, settings: Any) -> dict[str, Any]:
+        if row.op == "low_high":
+            os.kill(os.getpid(), signal.SIGTERM)
+        return made_up_row(row.op, row.label)
+
+    monkeypatch.setattr(measurement, "measured", measured)
+    before = signal.getsignal(signal.SIGTERM)
+    options = ["--ops", "flc_pool,low_high,upfirdn", "--out", str(tmp_path / "a.json")]
+    assert call(monkeypatch, "bench", *options) == 143
+    assert signal.getsignal(signal.SIGTERM) == before
+    result = record.read(tmp_path / "a.json")
+    assert result["interrupted"] is True
+    assert [row["op"] for row in result["cases"]] == ["flc_pool"]
 
 
 def test_ctrl_c_ends_a_real_run_with_a_result(tmp_path: Path) -> None:
@@ -171,7 +259,8 @@ def test_ctrl_c_ends_a_real_run_with_a_result(tmp_path: Path) -> None:
         (["compare", ".", "b.json"], ".: can't be read: Is a directory"),
         (["--out", "a.csv"], "out: must end in .json, got a.csv"),
         (["--out", "blocked/a.json"], "out: "),
-        (["--threads", "0"], "threads: must be at least 1, got 0"),
+        (["--threads", "0"], "threads: must be from 1 to "),
+        (["--threads", "100000"], "on this machine, got 100000"),
         (["--seconds", "-1"], "seconds: must be from 0 to 3600, got -1"),
         (["compare", "a.json", "b.json"], "a.json: there is no such file"),
         (["compare", "broken.json", "b.json"], "broken.json: can't be read as JSON"),
@@ -241,6 +330,28 @@ def test_compare_says_where_the_machines_differ(
     assert compared(tmp_path, monkeypatch, made_up(), made_up(threads=8)) == 0
     said = capsys.readouterr().err
     assert "these runs are not of the same conditions: threads was 2, is 8" in said
+
+
+def test_compare_ends_with_1_on_a_row_that_fails_now(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Also where it is the only one; one that failed before is no news."""
+    failed = made_up({**made_up_row(), "contenders": [], "failed": "no kernel"})
+    assert compared(tmp_path, monkeypatch, made_up(), failed) == 1
+    assert "FAILED in the second alone: blur_pool2d" in capsys.readouterr().out
+    both = made_up(*failed["cases"], made_up_row(label="2x3x9x9"))
+    assert compared(tmp_path, monkeypatch, both, both) == 0
+    assert "FAILED" not in capsys.readouterr().out
+
+
+def test_compare_says_which_run_was_quick(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    quick, full = ({**made_up(), "settings": {"seconds": seconds}} for seconds in (0.4, 2.5))
+    assert compared(tmp_path, monkeypatch, quick, full) == 0
+    assert "seconds a row was 0.4, is 2.5" in capsys.readouterr().err
+    assert compared(tmp_path, monkeypatch, made_up(), full) == 0
+    assert "seconds" not in capsys.readouterr().err
 
 
 def test_compare_of_nothing_in_common_is_refused(

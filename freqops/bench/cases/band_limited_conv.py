@@ -22,7 +22,7 @@ def _all_rows() -> list[Row]:
         Conv(DEPTHWISE, 7, compression=0.5),
         Conv(SERIES, 5, outputs=256, compression=0.5),
     }
-    return [conv.row(quick=conv in quick) for conv in convs]
+    return [conv.row(quick=conv in quick, compiled=conv in quick) for conv in convs]
 
 
 ROWS = _all_rows()

@@ -63,7 +63,14 @@ def _all_rows() -> list[Row]:
         Conv(LINES[0], 127),
         STAGES[3],
     }
-    rows = [conv.row(*goals(conv), quick=conv in quick) for conv in convs]
+    compiled = {
+        *both_layouts(Conv(MIDDLE, LARGE_TAPS)),
+        Conv(DENSE, 7, outputs=64),
+        Conv(LINES[0], 127),
+    }
+    rows = [
+        conv.row(*goals(conv), quick=conv in quick, compiled=conv in compiled) for conv in convs
+    ]
     pixels = torch.Size(ONE_IMAGE).numel()
     rows += [
         Conv(ONE_IMAGE, taps).row(quick=taps in QUICK_CURVE, point=Point("taps", taps, pixels))

@@ -57,14 +57,14 @@ def _bytes(shape: Sequence[int], dtype: torch.dtype = torch.float32, times: int 
     return times * dtype.itemsize * torch.Size(shape).numel()
 
 
-def _ways(x: Tensor, response: Tensor, dims: int = 2) -> list[Way]:
+def _ways(x: Tensor, response: Tensor, dims: int = 2, *, compiles: bool = True) -> list[Way]:
     """Ours with and without memory of the caller's, and the peers."""
     ours = freqops.fft_filter2d if dims == 2 else freqops.fft_filter1d
     y = torch.empty_like(x)
     ways = [
         Way("freqops", lambda x: ours(x, response), "ours"),
         Way("freqops out=", lambda x: ours(x, response, out=y), "ours"),
-        Way("torch", lambda x: compositions.torch_filter(x, response, dims)),
+        Way("torch", lambda x: compositions.torch_filter(x, response, dims), compiles=compiles),
         Way("torch in place", lambda x: compositions.torch_filter_in_place(x, response, dims)),
     ]
     if not x.is_cuda and peers.has("scipy"):
@@ -87,15 +87,23 @@ def _signals(shape: tuple[int, ...]) -> list[Contender]:
 def _low_pass(shape: tuple[int, ...], share: int) -> list[Contender]:
     x, radius = torch.rand(shape), shape[-1] / share
     response = low_pass(shape[-2:], radius, unit="bins", device=x.device)
-    pruned = Way("torch pruned", lambda x: compositions.torch_low_pass(x, response, radius))
-    return contenders([*_ways(x, response), pruned], x, _bytes(shape))
+    pruned = Way(
+        "torch pruned",
+        lambda x: compositions.torch_low_pass(x, response, radius),
+        compiles=True,
+    )
+    return contenders([*_ways(x, response, compiles=False), pruned], x, _bytes(shape))
 
 
 def _half_types(shape: tuple[int, ...], dtype: torch.dtype) -> list[Contender]:
     x, response = torch.rand(shape).to(dtype), smooth(*shape[-2:])
     ways = [
         Way("freqops", lambda x: freqops.fft_filter2d(x, response), "ours"),
-        Way("torch via float32", lambda x: compositions.torch_filter_in_float(x, response)),
+        Way(
+            "torch via float32",
+            lambda x: compositions.torch_filter_in_float(x, response),
+            compiles=True,
+        ),
     ]
     return contenders(ways, x, _bytes(shape, dtype))
 
@@ -111,7 +119,7 @@ def _channels_last(shape: tuple[int, ...]) -> list[Contender]:
     ways = [
         Way("freqops", lambda x: freqops.fft_filter2d(x, response), "ours"),
         Way("freqops out=", lambda x: freqops.fft_filter2d(x, response, out=y), "ours"),
-        Way("torch, layout kept", in_layout),
+        Way("torch, layout kept", in_layout, compiles=True),
         Way("torch, any layout", lambda x: compositions.torch_filter_in_place(x, response)),
     ]
     return contenders(ways, x, _bytes(shape), layout="NHWC")
@@ -163,6 +171,7 @@ def _all_rows() -> list[Row]:
             goals=_goals(shape, 0),
             moved_bytes=_bytes(shape),
             quick=shape in (*TWO, (16, 256, 14, 14), SMALL),
+            compiled=shape in TWO,
         )
         for shape in (*GOALS, SMALL, PRIME)
     ]
@@ -177,6 +186,7 @@ def _all_rows() -> list[Row]:
                 goals=_goals(shape, 1) if share == 8 else [],
                 moved_bytes=_bytes(shape),
                 quick=share == 8 and shape == TWO[1],
+                compiled=shape in TWO,
             )
             for shape in GOALS
         ]
@@ -192,6 +202,7 @@ def _all_rows() -> list[Row]:
             tolerance=2 * torch.finfo(dtype).eps,
             moved_bytes=_bytes(shape, dtype),
             quick=shape == TWO[1] and dtype == torch.bfloat16,
+            compiled=shape == TWO[1] and dtype == torch.bfloat16,
         )
         for dtype in (torch.float16, torch.bfloat16)
         for shape in TWO
@@ -205,6 +216,7 @@ def _all_rows() -> list[Row]:
             functools.partial(_channels_last, shape),
             layout="NHWC",
             moved_bytes=_bytes(shape),
+            compiled=shape == TWO[1],
         )
         for shape in TWO
     ]
@@ -217,6 +229,7 @@ def _all_rows() -> list[Row]:
             functools.partial(_signals, shape),
             moved_bytes=_bytes(shape),
             quick=len(shape) == 3,
+            compiled=len(shape) == 3,
         )
         for shape in ((64, 8, 16000), (256, 384))
     ]

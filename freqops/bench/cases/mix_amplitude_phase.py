@@ -24,7 +24,11 @@ def _mixed(shape: tuple[int, ...]) -> list[Contender]:
     ways = [
         Way("freqops", lambda x: freqops.mix_amplitude_phase2d(x, phase), "ours"),
         Way("torch", lambda x: compositions.torch_mix(x, phase)),
-        Way("torch without angles", lambda x: compositions.torch_mix_without_angles(x, phase)),
+        Way(
+            "torch without angles",
+            lambda x: compositions.torch_mix_without_angles(x, phase),
+            compiles=True,
+        ),
     ]
     return contenders(ways, x, _bytes(shape))
 
@@ -40,6 +44,7 @@ ROWS = [
         tolerance=1e-3,
         moved_bytes=_bytes(shape),
         quick=True,
+        compiled=shape == SHAPES[1],
     )
     for shape in SHAPES
 ]

@@ -34,7 +34,7 @@ def _filters(shape: tuple[int, ...], layout: str) -> list[Contender]:
     ways = [
         Way("freqops", layer, "ours"),
         Way("torch", by_transform),
-        Way("matmul", lambda x: both_axes(x, rows, columns)),
+        Way("matmul", lambda x: both_axes(x, rows, columns), compiles=True),
     ]
     return contenders(ways, x, 2 * x.nbytes, layout=layout)
 
@@ -57,6 +57,7 @@ ROWS = [
         layout=layout,
         moved_bytes=8 * torch.Size(shape).numel(),
         quick=(layout == "NHWC") == (shape[1] == 96) and shape[1] != 64,
+        compiled=shape == SHAPES[0],
     )
     for layout in FORMATS
     for shape in SHAPES

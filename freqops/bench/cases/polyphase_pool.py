@@ -24,7 +24,7 @@ def _pools(shape: tuple[int, ...], layout: str) -> list[Contender]:
     x = torch.rand(shape)
     ways = [
         Way("freqops", lambda x: freqops.polyphase_pool2d(x)[0], "ours"),
-        Way("torch", compositions.torch_polyphase),
+        Way("torch", compositions.torch_polyphase, compiles=True),
     ]
     return contenders(ways, x, _bytes(shape), layout=layout)
 
@@ -39,6 +39,7 @@ ROWS = [
         layout=layout,
         moved_bytes=_bytes(shape),
         quick=shape == SHAPES[1] and layout == "NCHW",
+        compiled=shape == SHAPES[0],
     )
     for layout in FORMATS
     for shape in SHAPES

@@ -40,6 +40,7 @@ def _layers(shape: tuple[int, ...], outputs: int, modes: int, *, backward: bool)
         Way(
             "torch.fft pruned",
             lambda x: compositions.pruned_spectral_conv(x, torch.view_as_complex(weight)),
+            compiles=True,
         ),
     ]
     moved = _bytes(shape, outputs, modes, backward=backward)
@@ -57,6 +58,7 @@ ROWS = [
         backward=backward,
         moved_bytes=_bytes(shape, outputs, modes, backward=backward),
         quick=shape == LAYERS[0][0],
+        compiled=shape == LAYERS[0][0] and not backward,
         layer=NAMES.get(shape[-1], ""),
     )
     for backward in (False, True)

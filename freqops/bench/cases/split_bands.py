@@ -29,7 +29,7 @@ def _bands(shape: tuple[int, ...]) -> list[Contender]:
     masks.append(1 - low[-1])
     ways = [
         Way("freqops", lambda x: freqops.split_bands2d(x, CUTOFFS).unbind(), "ours"),
-        Way("torch sharing", lambda x: compositions.torch_bank(x, masks)),
+        Way("torch sharing", lambda x: compositions.torch_bank(x, masks), compiles=True),
         Way(
             "torch separate",
             lambda x: [compositions.torch_filter_in_place(x, mask) for mask in masks],
@@ -47,6 +47,7 @@ ROWS = [
         functools.partial(_bands, shape),
         moved_bytes=_bytes(shape),
         quick=True,
+        compiled=shape == SHAPES[0],
     )
     for shape in SHAPES
 ]

@@ -40,11 +40,19 @@ def _resized(shape: tuple[int, ...], up: int) -> list[Contender]:
 
     ways = [
         Way("freqops", ours, "ours"),
-        Way("torch", lambda x: compositions.torch_upfirdn(x, taps, up, down, (before, after))),
+        Way(
+            "torch",
+            lambda x: compositions.torch_upfirdn(x, taps, up, down, (before, after)),
+            compiles=up == 1,
+        ),
     ]
     if up == 2:
         ways.append(
-            Way("torch, transposed", lambda x: compositions.torch_up_transposed(x, taps, 2, 1))
+            Way(
+                "torch, transposed",
+                lambda x: compositions.torch_up_transposed(x, taps, 2, 1),
+                compiles=True,
+            )
         )
     if not x.is_cuda and peers.has("scipy"):
         ways.append(Way("scipy", by_scipy))
@@ -60,6 +68,7 @@ ROWS = [
         functools.partial(_resized, shape, up),
         moved_bytes=_bytes(shape, up),
         quick=shape == SHAPES[0],
+        compiled=shape == SHAPES[0],
     )
     for up in (2, 1)
     for shape in SHAPES
