@@ -22,6 +22,7 @@ from kept import RESULTS, Kept, Result, suite_of
 from results_page import LEVEL
 
 from freqops.bench.machine import ROOT
+from freqops.bench.model_tables import recipes_table
 from freqops.bench.tables import accelerated_section, digits, line
 from freqops.bench.verdict import Verdict, first_verdict, verdicts
 
@@ -334,9 +335,62 @@ def _ways(one: Result) -> list[str]:
     ]  # fmt: skip
 
 
+# Tables of band-limited convolutions, and their kernels and maps.
+_CUTS = (25, 50, 75)
+_BAND_LIMITED = (
+    ("dense, float32, NCHW, forward", "3x3 on 16x64x56x56 to 64"),
+    ("dense, float32, NCHW, forward", "7x7 on 16x64x56x56 to 64"),
+    ("depthwise, float32, NCHW, forward", "7x7 on 4x96x56x56"),
+    ("dense, float32, NCHW, forward and backward", "3x3 on 2x64x56x56 to 64"),
+)
+
+
+def band_limited(kept: Kept) -> str | None:
+    """Convolutions cut to a band, beside torch's of everything."""
+    result = kept.suite("convolution", "default")
+    if result is None:
+        return None
+    lines = [line(["", "torch, no cut", *(f"cut by {cut} %" for cut in _CUTS)])]
+    lines.append(line(["---"] + ["---:"] * (len(_CUTS) + 1)))
+    for words, kernel in _BAND_LIMITED:
+        found = []
+        for cut in _CUTS:
+            row = row_of(result, f"band_limited_conv2d, {words}", f"{kernel}, {cut}% cut")
+            found.append({entry["name"]: entry["minimum"] for entry in row["contenders"]})
+        cells = [f"{digits(one['freqops'])} ({digits(one['freqops'] / one['torch, no cut'])}x)"
+                 for one in found]  # fmt: skip
+        whole = min(one["torch, no cut"] for one in found)
+        kind = words.replace(", float32, NCHW", "")
+        lines.append(line([f"{kind}, {kernel}", digits(whole), *cells]))
+    environment = result["environment"]
+    made = (
+        "Milliseconds, float32, NCHW, the least of several calls in turns, in brackets how many "
+        "times torch's convolution in the same rounds, {threads} threads of {cpu}, {date}, load "
+        "{load} before."
+    ).format(**environment)
+    return "\n".join([*lines, "", made])
+
+
 def accelerated(kept: Kept) -> str | None:
     """Networks with large kernels, before and after."""
     return accelerated_section(kept.accelerated[0]) if kept.accelerated else None
+
+
+# --- anti-aliasing --------------------------------------------------------------------------------
+
+
+def recipes(kept: Kept) -> str | None:
+    """What every recipe adds to a network, counted, and what that takes."""
+    table = recipes_table(kept.models[0]) if kept.models else None
+    if table is None:
+        return None
+    environment = kept.models[0]["environment"]
+    made = (
+        "Times are medians, float32, in brackets the median of the ratios to the plain network "
+        "within a round: {threads} threads of {cpu}, {date}, load {load} before, {allocator} "
+        "allocator."
+    ).format(**environment)
+    return f"{table}\n\n{made}"
 
 
 BLOCKS = {
@@ -346,5 +400,7 @@ BLOCKS = {
     "pooling": Block("README.md", pooling),
     "pooling-responses": Block("docs/pooling.md", pooling_responses),
     "depthwise": Block("docs/convolution.md", depthwise),
+    "band-limited": Block("docs/convolution.md", band_limited),
     "accelerated": Block("docs/convolution.md", accelerated),
+    "recipes": Block("docs/antialias.md", recipes),
 }

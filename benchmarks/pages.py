@@ -13,7 +13,7 @@ import page_blocks
 import results_page
 from kept import FOLDER, SUITES, Kept, Result
 
-from freqops.bench import tables
+from freqops.bench import model_tables, tables
 from freqops.bench.machine import ROOT
 from freqops.bench.verdict import first_verdict
 
@@ -47,7 +47,7 @@ def rendered(kept: Kept) -> dict[Path, str]:
 def _tables(kept: Kept) -> str:
     """README.md here, with the tables of everything between its marks."""
     sections = [tables.section(result) for result in kept.suites]
-    sections += [tables.models_section(result) for result in kept.models]
+    sections += [model_tables.models_section(result) for result in kept.models]
     sections += [tables.evaluation_section(result) for result in kept.evaluation]
     sections += [tables.accelerated_section(result) for result in kept.accelerated]
     sections += [tables.memory_section(result) for result in kept.memory]

@@ -11,7 +11,7 @@ from typing import Any
 import gpu_report
 from kept import SUITES, Kept, Result, suite_of
 
-from freqops.bench import tables
+from freqops.bench import model_tables, tables
 from freqops.bench.tables import digits, line
 from freqops.bench.verdict import Aim, Verdict, first_verdict, verdicts
 
@@ -75,7 +75,7 @@ def page(kept: Kept, pictures: Sequence[str]) -> str:
         parts += _suite(name, kept, pictures)
     parts += _crossover(kept, pictures)
     networks = (
-        ("Anti-aliased networks", "models", tables.models_section),
+        ("Anti-aliased networks", "models", model_tables.models_section),
         ("Filtered evaluation", "evaluation", tables.evaluation_section),
         ("Accelerated networks", "accelerated", tables.accelerated_section),
         ("Memory", "memory", tables.memory_section),
@@ -90,9 +90,13 @@ def page(kept: Kept, pictures: Sequence[str]) -> str:
 
 _NOTES = {
     "models": (
-        "torchvision's ResNets in Zhang's architecture: with our pools, with the same made of "
-        "torch's layers, and with bare slices for every blur, the least that the architecture "
-        "can take. Medians in milliseconds; percentages are what it takes more."
+        "torchvision's ResNets in Zhang's architecture, 3 taps where a row does not say otherwise: "
+        "with our pools, with the layers of antialiased-cnns, timm and kornia, with the same made "
+        "of torch's calls, and with bare slices for every blur, the least that the architecture "
+        "can take. Those that compute the same are checked to give the same numbers; the fastest "
+        "of them is named, with how many times ours it takes. Medians in milliseconds, ratios are "
+        "medians of those within a round; percentages are what it takes more. *pool_only* is the "
+        "plain network with its max pool alone replaced."
     ),
     "evaluation": (
         "Images as they are and under 8 radii, low- and high-passed, through a network: one "
@@ -138,7 +142,7 @@ def _machine(found: Sequence[Result]) -> str:
     until = f" to {dates[-1]}" if dates[-1] != dates[0] else ""
     versions = dict.fromkeys(
         f"{name} {environment[name]}"
-        for name in (*tables.PACKAGES, "torchvision")
+        for name in (*tables.PACKAGES, "antialiased-cnns", "torchvision")
         for environment in found
         if name in environment
     )

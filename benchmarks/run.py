@@ -29,7 +29,7 @@ import memory
 import pages
 from kept import FOLDER, RESULTS
 
-from freqops.bench import record, tables
+from freqops.bench import model_tables, record, tables
 from freqops.bench.machine import ALLOCATORS, ROOT, describe
 
 Result = dict[str, Any]
@@ -86,7 +86,7 @@ SUITES = {
 }
 # Whole networks: each a script of its own, and how its result is shown.
 NETWORKS: dict[str, tuple[str, Callable[[Result], str]]] = {
-    "models": ("models.py", tables.models_section),
+    "models": ("models.py", model_tables.models_section),
     "evaluation": ("evaluation.py", tables.evaluation_section),
     "accelerated": ("accelerated_models.py", tables.accelerated_section),
 }

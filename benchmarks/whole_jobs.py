@@ -8,7 +8,7 @@ import os
 import statistics
 import sys
 from collections import defaultdict
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple, Protocol
 
@@ -72,6 +72,7 @@ def run(
     rows: Iterable[Labelled],
     measured: Callable[[Any, Effort], dict[str, Any]],
     section: Callable[[dict[str, Any]], str],
+    absent: Mapping[str, str] | None = None,
 ) -> None:
     """The program around a suite of such rows: prints its table, or writes --out.
 
@@ -81,6 +82,7 @@ def run(
         rows: all there are.
         measured: what is written of one.
         section: the table of a result.
+        absent: peers that take no part, and why; None where none could.
     """
     parser = argparse.ArgumentParser(description=words)
     parser.add_argument("--threads", type=int, default=2)
@@ -95,6 +97,8 @@ def run(
     if arguments.quick:
         effort = Effort(0.0, 2, quick=True)
     result: dict[str, Any] = {"environment": {**describe_run("cpu"), "suite": suite}, suite: []}
+    if absent is not None:
+        result["absent"] = dict(absent)
     for row in rows:
         if not set(arguments.only.split()) <= set(row.label.replace(",", "").split()):
             continue

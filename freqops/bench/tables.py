@@ -159,44 +159,6 @@ def _pooling_memory(rows: Sequence[Row]) -> list[str]:
     return lines
 
 
-def models_section(result: Result) -> str:
-    """What anti-aliasing costs end to end: medians, and the medians of the rounds' ratios."""
-    environment = result["environment"]
-    names = [entry["name"] for entry in result["models"][0]["contenders"]]
-    head = ["", "images", *names, "freqops / slice", "torch / slice"]
-    head += ["pool_only: freqops / plain", "torch / plain"]
-    lines = [
-        "### Networks end to end, {allocator} allocator, {threads} threads".format(**environment),
-        "",
-        "{date}, {cpu}, {cores} cores, load {load} before; freqops at {commit}, {level}, "
-        "torch {torch}, torchvision {torchvision}, Python {python}".format(**environment),
-        "",
-        line(head),
-        line(["---"] + ["---:"] * (len(head) - 1)),
-    ]
-    for row in result["models"]:
-        medians = [digits(entry["median"]) for entry in row["contenders"]]
-        images = f"{row['images']} of {row['side']}"
-        lines.append(line([row["label"], images, *medians, *_model_ratios(row)]))
-    return "\n".join(lines)
-
-
-def _model_ratios(row: Row) -> list[str]:
-    """As percentages more than the lower bound, ours with whether that is allowed."""
-    ratios, allowed = row["ratios"], row["allowed"]
-
-    def ours(name: str, most: float) -> str:
-        more = ratios[name] - 1
-        return f"{more:+.1%} {'met' if more <= most else '**missed**'}"
-
-    return [
-        ours("freqops / slice", allowed["zhang"]),
-        f"{ratios['torch / slice'] - 1:+.1%}",
-        ours("pool_only, freqops / plain", allowed["pool_only"]),
-        f"{ratios['pool_only, torch / plain'] - 1:+.1%}",
-    ]
-
-
 def evaluation_section(result: Result) -> str:
     """Whole filtered evaluations: seconds, and the medians of the rounds' ratios to ours."""
     names = list(
