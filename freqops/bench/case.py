@@ -51,6 +51,38 @@ class Point:
 
 
 @dataclass(frozen=True)
+class Variant:
+    """How a row calls its function where it is not forward, in float32, on NCHW maps.
+
+    Attributes:
+        dtype: of the input.
+        layout: of the input, NCHW or NHWC.
+        backward: whether the gradient is taken as well.
+    """
+
+    dtype: torch.dtype = torch.float32
+    layout: str = "NCHW"
+    backward: bool = False
+
+    @property
+    def suffix(self) -> str:
+        """What a table's heading says of it, behind the function's name."""
+        words = [str(self.dtype).removeprefix("torch.")] * (self.dtype != torch.float32)
+        words += [self.layout] * (self.layout != "NCHW")
+        words += ["forward and backward"] * self.backward
+        return "".join(f", {word}" for word in words)
+
+    def moved_bytes(self, elements: int) -> int:
+        """Of so many read and written forward: back, as many again."""
+        return elements * self.dtype.itemsize * (2 if self.backward else 1)
+
+
+#: As everything is measured: forward, with the gradient, in a half type, on channels_last maps.
+PLAIN, GRADIENT = Variant(), Variant(backward=True)
+HALF, LAST = Variant(dtype=torch.bfloat16), Variant(layout="NHWC")
+
+
+@dataclass(frozen=True)
 class Row:
     """What is measured, without its tensors yet.
 

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -37,9 +38,18 @@ def torch_filter_folded(x: Tensor, response: Tensor) -> Tensor:
     return filtered
 
 
-def torch_filter_in_float(x: Tensor, response: Tensor) -> Tensor:
-    """For half types, whose FFT torch does not have on the CPU."""
-    return torch_filter_in_place(x.float(), response).to(x.dtype)
+def in_float(call: Callable[[Tensor], Any], dtype: torch.dtype) -> Callable[[Tensor], Any]:
+    """A composition for half types, whose FFT torch does not have on the CPU; else as it is."""
+    if dtype.itemsize > 2:
+        return call
+
+    def converted(x: Tensor) -> Any:
+        result = call(x.float())
+        if isinstance(result, Tensor):
+            return result.to(dtype)
+        return [one.to(dtype) for one in result]
+
+    return converted
 
 
 def torch_low_pass(x: Tensor, response: Tensor, radius: float) -> Tensor:

@@ -170,7 +170,7 @@ def torch_polyphase(x: Tensor) -> Tensor:
     """The polyphase component of the largest norm, sample by sample (Chaman and Dokmanic 2021)."""
     parts = [x[..., row::2, column::2] for row, column in ((0, 0), (1, 0), (0, 1), (1, 1))]
     components = torch.stack(parts, 1)
-    choice = components.flatten(2).norm(dim=2).argmax(1)
+    choice = components.flatten(2).norm(dim=2, dtype=torch.float32).argmax(1)
     return components[torch.arange(len(x), device=x.device), choice]
 
 

@@ -195,7 +195,7 @@ def check_agreement(contenders: Sequence[Contender], tolerance: float) -> None:
 def difference(first: Contender, other: Contender, tolerance: float) -> str | None:
     """In what the results of two differ: "differ by 1e-2", or None where they agree."""
     # Side by side, so that of a long sweep two outputs are alive at a time, not all.
-    pairs = itertools.zip_longest(_outputs(first.result()), _outputs(other.result()))
+    pairs = itertools.zip_longest(outputs_of(first.result()), outputs_of(other.result()))
     worst = 0.0
     for expected, got in pairs:
         if expected is None or got is None:
@@ -215,10 +215,11 @@ def consume(result: Any) -> None:
         deque(result, maxlen=0)
 
 
-def _outputs(result: Any) -> Iterator[Tensor]:
+def outputs_of(result: Any) -> Iterator[Tensor]:
+    """The tensors of a result, one by one; complex ones as pairs of numbers."""
     if isinstance(result, (tuple, list, Iterator)):
         for output in result:
-            yield from _outputs(output)
+            yield from outputs_of(output)
     else:
         tensor = torch.as_tensor(result)
         yield torch.view_as_real(tensor.resolve_conj()) if tensor.is_complex() else tensor

@@ -12,7 +12,7 @@ from torch import Tensor
 
 from freqops.bench import compiled
 from freqops.bench.machine import cache_bytes
-from freqops.bench.timing import Contender, Role, Rotation, inputs_beyond_cache
+from freqops.bench.timing import Contender, Role, Rotation, inputs_beyond_cache, outputs_of
 
 FORMATS = {"NCHW": torch.contiguous_format, "NHWC": torch.channels_last}
 
@@ -67,9 +67,9 @@ def contenders(
         for name in FORMATS
         if name == layout or any(way.layout == name for way in ways)
     }
-    upstream = None
+    upstream: list[Tensor] = []
     if backward:
-        upstream = torch.rand_like(ways[0].call(inputs[layout][0]).detach())
+        upstream = _upstream(ways[0], inputs[layout][0])
     entries = []
     for way in ways:
         call = way.call
@@ -77,9 +77,8 @@ def contenders(
             own = upstream
             if way.role == "other":  # its outputs may be fewer, or more
                 with contextlib.suppress(Exception):  # which is said where it is called again
-                    own = torch.rand_like(way.call(inputs[way.layout or layout][0]).detach())
-            assert own is not None
-            own = _laid(own, way.layout or layout)
+                    own = _upstream(way, inputs[way.layout or layout][0])
+            own = [_laid(one, way.layout or layout) for one in own]
             call = functools.partial(_both, way.call, tuple(leaves), own)
         entries.append(_contender(way, call, inputs[way.layout or layout]))
     if not any(way.role == "floor" for way in ways):
@@ -127,6 +126,10 @@ def _laid(x: Tensor, layout: str) -> Tensor:
     return x.contiguous(memory_format=FORMATS[layout]) if x.dim() == 4 else x
 
 
-def _both(call: Call, leaves: tuple[Tensor, ...], upstream: Tensor, x: Tensor) -> Any:
-    y = call(x)
-    return y, *torch.autograd.grad(y, (x, *leaves), upstream)
+def _upstream(way: Way, x: Tensor) -> list[Tensor]:
+    return [torch.rand_like(one.detach()) for one in outputs_of(way.call(x))]
+
+
+def _both(call: Call, leaves: tuple[Tensor, ...], upstream: list[Tensor], x: Tensor) -> Any:
+    outputs = list(outputs_of(call(x)))
+    return *outputs, *torch.autograd.grad(outputs, (x, *leaves), upstream)

@@ -10,7 +10,7 @@ import freqops
 from freqops.bench import pooling_compositions as compositions
 from freqops.bench.case import Row, sizes
 from freqops.bench.timing import Contender
-from freqops.bench.ways import Way, contenders
+from freqops.bench.ways import FORMATS, Way, contenders
 
 SHAPES = ((16, 64, 56, 56), (16, 128, 28, 28))
 
@@ -21,7 +21,7 @@ def _bytes(shape: tuple[int, ...], *, backward: bool) -> int:
     return 4 * (torch.Size(shape).numel() + outputs) * (2 if backward else 1)
 
 
-def _pools(shape: tuple[int, ...], *, backward: bool) -> list[Contender]:
+def _pools(shape: tuple[int, ...], layout: str, *, backward: bool) -> list[Contender]:
     x = torch.rand(shape)
     layer = freqops.DiffStride2d(2).to(x.device).requires_grad_(backward)
     ways = [
@@ -33,22 +33,24 @@ def _pools(shape: tuple[int, ...], *, backward: bool) -> list[Contender]:
     ]
     leaves = [layer.stride] if backward else []
     moved = _bytes(shape, backward=backward)
-    return contenders(ways, x, moved, backward=backward, leaves=leaves)
+    return contenders(ways, x, moved, layout=layout, backward=backward, leaves=leaves)
 
 
 ROWS = [
     Row(
         "diff_stride",
-        f"DiffStride2d, stride 2, float32, forward{' and backward' * backward}",
+        f"DiffStride2d, stride 2, float32, {layout}, forward{' and backward' * backward}",
         sizes(shape),
         shape,
-        functools.partial(_pools, shape, backward=backward),
+        functools.partial(_pools, shape, layout, backward=backward),
+        layout=layout,
         backward=backward,
         # The stride's gradient is a sum over all of the map.
         tolerance=1e-3 if backward else 1e-4,
         moved_bytes=_bytes(shape, backward=backward),
-        quick=shape == SHAPES[0],
+        quick=shape == SHAPES[0] and layout == "NCHW",
     )
+    for layout in FORMATS
     for backward in (False, True)
     for shape in SHAPES
 ]

@@ -101,7 +101,7 @@ def _half_types(shape: tuple[int, ...], dtype: torch.dtype) -> list[Contender]:
         Way("freqops", lambda x: freqops.fft_filter2d(x, response), "ours"),
         Way(
             "torch via float32",
-            lambda x: compositions.torch_filter_in_float(x, response),
+            compositions.in_float(lambda x: compositions.torch_filter_in_place(x, response), dtype),
             compiles=True,
         ),
     ]

@@ -9,9 +9,9 @@ from torch import Tensor
 
 import freqops
 from freqops.bench import pooling_compositions as compositions
-from freqops.bench.case import Row, sizes
+from freqops.bench.case import GRADIENT, HALF, LAST, PLAIN, Row, Variant, sizes
 from freqops.bench.timing import Contender
-from freqops.bench.ways import Way, contenders
+from freqops.bench.ways import Way, contenders, tolerance
 from freqops.filters import kaiser_taps
 
 # StyleGAN3-T's maps at 36 and 52, with its 12 taps either way.
@@ -20,8 +20,8 @@ TAPS = 12
 PADDING = (11, 10)  # on the fine grid: the size stays
 
 
-def _activated(shape: tuple[int, ...]) -> list[Contender]:
-    x, bias = torch.rand(shape) - 0.5, torch.rand(shape[1]) - 0.5
+def _activated(shape: tuple[int, ...], variant: Variant) -> list[Contender]:
+    x, bias = ((torch.rand(size) - 0.5).to(variant.dtype) for size in (shape, shape[1:2]))
     taps = kaiser_taps(TAPS, 0.25).to(x)
 
     def ours(x: Tensor) -> Tensor:
@@ -37,19 +37,27 @@ def _activated(shape: tuple[int, ...]) -> list[Contender]:
         Way("torch", functools.partial(composed, transposed=False)),
         Way("torch, transposed", functools.partial(composed, transposed=True), compiles=True),
     ]
-    return contenders(ways, x, 2 * x.nbytes)
+    moved = variant.moved_bytes(2 * x.numel())
+    return contenders(ways, x, moved, layout=variant.layout, backward=variant.backward)
 
 
 ROWS = [
     Row(
         "filtered_leaky_relu",
-        f"filtered_leaky_relu2d, {TAPS} taps, up and down by 2, float32",
+        f"filtered_leaky_relu2d, {TAPS} taps, up and down by 2{variant.suffix}",
         sizes(shape),
         shape,
-        functools.partial(_activated, shape),
-        moved_bytes=8 * torch.Size(shape).numel(),
-        quick=shape == SHAPES[0],
-        compiled=shape == SHAPES[0],
+        functools.partial(_activated, shape, variant),
+        variant.dtype,
+        variant.layout,
+        variant.backward,
+        # In half types the peers round at every step.
+        tolerance=tolerance(variant.dtype, backward=True),
+        moved_bytes=variant.moved_bytes(2 * torch.Size(shape).numel()),
+        quick=(variant, shape) == (PLAIN, SHAPES[0]),
+        compiled=variant in (PLAIN, LAST) and shape == SHAPES[0],
     )
+    for variant in (PLAIN, LAST, GRADIENT, HALF)
     for shape in SHAPES
+    if variant == PLAIN or shape == SHAPES[0]
 ]

@@ -11,7 +11,7 @@ import freqops
 from freqops.bench import compositions
 from freqops.bench.case import Row, sizes
 from freqops.bench.timing import Contender
-from freqops.bench.ways import Way, contenders
+from freqops.bench.ways import FORMATS, Way, contenders
 
 GFNET = (16, 256, 14, 14)
 LARGER = (16, 96, 56, 56)
@@ -24,7 +24,7 @@ def _bytes(shape: tuple[int, ...], *, backward: bool) -> int:
     return 4 * ((2 * maps + 3 * weight) if backward else (maps + weight))
 
 
-def _layers(shape: tuple[int, ...], *, backward: bool) -> list[Contender]:
+def _layers(shape: tuple[int, ...], layout: str, *, backward: bool) -> list[Contender]:
     x = torch.rand(shape)
     weight = torch.randn(shape[1], shape[2], shape[3] // 2 + 1, 2)
     layer = freqops.GlobalFilter2d(shape[1], shape[2:]).to(x.device)
@@ -48,21 +48,23 @@ def _layers(shape: tuple[int, ...], *, backward: bool) -> list[Contender]:
     ]
     leaves = [layer.weight] if backward else []
     moved = _bytes(shape, backward=backward)
-    return contenders(ways, x, moved, backward=backward, leaves=leaves)
+    return contenders(ways, x, moved, layout=layout, backward=backward, leaves=leaves)
 
 
 ROWS = [
     Row(
         "global_filter",
-        f"GlobalFilter2d, float32, forward{' and backward' * backward}",
+        f"GlobalFilter2d, float32, {layout}, forward{' and backward' * backward}",
         sizes(shape),
         shape,
-        functools.partial(_layers, shape, backward=backward),
+        functools.partial(_layers, shape, layout, backward=backward),
+        layout=layout,
         backward=backward,
         moved_bytes=_bytes(shape, backward=backward),
-        quick=shape == GFNET,
+        quick=shape == GFNET and layout == "NCHW",
         compiled=shape == GFNET and not backward,
     )
+    for layout in FORMATS
     for backward in (False, True)
     for shape in (GFNET, LARGER)
 ]

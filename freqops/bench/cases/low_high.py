@@ -10,7 +10,7 @@ from torch import Tensor
 
 import freqops
 from freqops.bench import compositions, peers
-from freqops.bench.case import Goal, Point, Row, sizes
+from freqops.bench.case import GRADIENT, Goal, Point, Row, sizes
 from freqops.bench.timing import Contender
 from freqops.bench.ways import Way, contenders
 from freqops.evaluation.conditions import FilterSettings
@@ -58,6 +58,17 @@ def _one(shape: tuple[int, ...]) -> list[Contender]:
         Way("copy", copy_twice, "floor"),
     ]
     return contenders(ways, x, 0)
+
+
+def _trained(shape: tuple[int, ...]) -> list[Contender]:
+    """Gradients of both images meet in x."""
+    x, radius = torch.rand(shape), shape[-1] / 8
+    mask = low_pass(shape[-2:], radius, unit="bins", device=x.device)
+    ways = [
+        Way("freqops", lambda x: freqops.low_high2d(x, radius, unit="bins"), "ours"),
+        Way("torch", lambda x: next(compositions.torch_low_high(x, [mask]))),
+    ]
+    return contenders(ways, x, GRADIENT.moved_bytes(3 * x.numel()), backward=True)
 
 
 def _sweep(shape: tuple[int, ...], radii: tuple[float, ...], *, curve: bool) -> list[Contender]:
@@ -127,6 +138,18 @@ ROWS = [
         compiled=shape[-1] == 224,
     )
     for shape, goal in GOALS.items()
+]
+ROWS += [
+    Row(
+        OP,
+        f"low_high2d, one radius (H/8){GRADIENT.suffix}",
+        sizes(shape),
+        shape,
+        functools.partial(_trained, shape),
+        backward=True,
+        moved_bytes=GRADIENT.moved_bytes(3 * torch.Size(shape).numel()),
+    )
+    for shape in GOALS
 ]
 ROWS.append(
     Row(

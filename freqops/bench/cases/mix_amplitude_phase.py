@@ -8,18 +8,18 @@ import torch
 
 import freqops
 from freqops.bench import compositions
-from freqops.bench.case import Row, sizes
+from freqops.bench.case import GRADIENT, PLAIN, Row, Variant, sizes
 from freqops.bench.timing import Contender
 from freqops.bench.ways import Way, contenders
 
 SHAPES = ((64, 3, 32, 32), (16, 3, 224, 224))
 
 
-def _bytes(shape: tuple[int, ...]) -> int:
-    return 4 * torch.Size(shape).numel() * 3
+def _bytes(shape: tuple[int, ...], variant: Variant) -> int:
+    return variant.moved_bytes(torch.Size(shape).numel() * 3)
 
 
-def _mixed(shape: tuple[int, ...]) -> list[Contender]:
+def _mixed(shape: tuple[int, ...], variant: Variant) -> list[Contender]:
     x, phase = torch.rand(shape), torch.rand(shape)
     ways = [
         Way("freqops", lambda x: freqops.mix_amplitude_phase2d(x, phase), "ours"),
@@ -30,21 +30,23 @@ def _mixed(shape: tuple[int, ...]) -> list[Contender]:
             compiles=True,
         ),
     ]
-    return contenders(ways, x, _bytes(shape))
+    return contenders(ways, x, _bytes(shape, variant), backward=variant.backward)
 
 
 ROWS = [
     Row(
         "mix_amplitude_phase",
-        "mix_amplitude_phase2d, float32",
+        f"mix_amplitude_phase2d, float32{variant.suffix}",
         sizes(shape),
         shape,
-        functools.partial(_mixed, shape),
+        functools.partial(_mixed, shape, variant),
+        backward=variant.backward,
         # A bin near 0 has no phase to speak of: rounding decides it.
         tolerance=1e-3,
-        moved_bytes=_bytes(shape),
-        quick=True,
-        compiled=shape == SHAPES[1],
+        moved_bytes=_bytes(shape, variant),
+        quick=variant == PLAIN,
+        compiled=variant == PLAIN and shape == SHAPES[1],
     )
+    for variant in (PLAIN, GRADIENT)  # of the amplitude's image
     for shape in SHAPES
 ]

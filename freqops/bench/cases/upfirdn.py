@@ -10,9 +10,9 @@ from torch import Tensor
 import freqops
 from freqops.bench import peers
 from freqops.bench import pooling_compositions as compositions
-from freqops.bench.case import Row, sizes
+from freqops.bench.case import GRADIENT, HALF, LAST, PLAIN, Row, Variant, sizes
 from freqops.bench.timing import Contender
-from freqops.bench.ways import Way, contenders
+from freqops.bench.ways import Way, contenders, tolerance
 from freqops.filters import binomial_taps
 
 # StyleGAN2's maps at 32 and 64.
@@ -20,14 +20,15 @@ SHAPES = ((4, 512, 32, 32), (4, 512, 64, 64))
 TAPS = 4
 
 
-def _bytes(shape: tuple[int, ...], up: int) -> int:
+def _bytes(shape: tuple[int, ...], up: int, variant: Variant) -> int:
     elements = torch.Size(shape).numel()
-    return 4 * (elements + (4 * elements if up == 2 else elements // 4))
+    return variant.moved_bytes(elements + (4 * elements if up == 2 else elements // 4))
 
 
-def _resized(shape: tuple[int, ...], up: int) -> list[Contender]:
+def _resized(shape: tuple[int, ...], up: int, variant: Variant) -> list[Contender]:
     """Up by 2 with zeros (2, 1) around, or down by 2 with (1, 1): sizes are whole multiples."""
-    x, taps = torch.rand(shape), binomial_taps(TAPS, device=torch.get_default_device())
+    x = torch.rand(shape).to(variant.dtype)
+    taps = binomial_taps(TAPS, device=x.device).to(x.dtype)
     down, (before, after) = 3 - up, (2, 1) if up == 2 else (1, 1)
 
     def ours(x: Tensor) -> Tensor:
@@ -54,22 +55,30 @@ def _resized(shape: tuple[int, ...], up: int) -> list[Contender]:
                 compiles=True,
             )
         )
-    if not x.is_cuda and peers.has("scipy"):
+    if variant == PLAIN and not x.is_cuda and peers.has("scipy"):
         ways.append(Way("scipy", by_scipy))
-    return contenders(ways, x, _bytes(shape, up))
+    moved = _bytes(shape, up, variant)
+    return contenders(ways, x, moved, layout=variant.layout, backward=variant.backward)
 
 
 ROWS = [
     Row(
         "upfirdn",
-        f"upfirdn2d, {TAPS} taps, {'up' if up == 2 else 'down'} by 2, float32",
+        f"upfirdn2d, {TAPS} taps, {'up' if up == 2 else 'down'} by 2{variant.suffix}",
         sizes(shape),
         shape,
-        functools.partial(_resized, shape, up),
-        moved_bytes=_bytes(shape, up),
-        quick=shape == SHAPES[0],
-        compiled=shape == SHAPES[0],
+        functools.partial(_resized, shape, up, variant),
+        variant.dtype,
+        variant.layout,
+        variant.backward,
+        # In half types the peers round between the axes as well.
+        tolerance=tolerance(variant.dtype, backward=True),
+        moved_bytes=_bytes(shape, up, variant),
+        quick=(variant, shape) == (PLAIN, SHAPES[0]),
+        compiled=variant in (PLAIN, LAST) and shape == SHAPES[0],
     )
     for up in (2, 1)
+    for variant in (PLAIN, LAST, GRADIENT, HALF)
     for shape in SHAPES
+    if variant == PLAIN or shape == SHAPES[0]
 ]
