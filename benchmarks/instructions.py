@@ -114,6 +114,12 @@ def cases() -> dict[str, Case]:
             functools.partial(freqops.max_blur_pool2d, taps=4),
         )
         add("flc_pool", freqops.flc_pool2d, x)
+        add(
+            "polyphase_pool, and gradient,",
+            gradient,
+            x,
+            lambda x: freqops.polyphase_pool2d(x)[0],
+        )
     add("flc_pool", freqops.flc_pool2d, planes(1, 4, 112, 112))
     add("spectral_pool", freqops.spectral_pool2d, planes(2, 4, 55, 55), (28, 28))
     for last in (False, True):

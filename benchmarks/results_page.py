@@ -102,7 +102,8 @@ _NOTES = {
         "Images as they are and under 8 radii, low- and high-passed, through a network: one "
         "call of `freqops.evaluation.sweep` beside the loops that people write. All give the "
         "same shares of right answers. *network* is the network alone, on images that nobody "
-        "filtered: no evaluation can take less. Ratios are medians of those within a round."
+        "filtered: no evaluation can take less. Ratios are medians of those within a round; `~` "
+        "marks those whose quartiles lie on both sides of 1: who is faster is not certain."
     ),
     "accelerated": (
         "Networks with large depthwise kernels as they are and after `freqops.accelerate`, "

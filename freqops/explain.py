@@ -43,6 +43,7 @@ _POOLING_PATHS = {
 _CONVOLUTIONS = ("fft_conv", "fft_conv_adjoint", "fft_conv_correlation")
 _SPECTRAL = ("spectral_pool", "spectral_pool_adjoint")
 _RESIZES = ("separable", "resize_spectrum")  # what they come down to
+_POLYPHASE = ("polyphase_norms", "polyphase_pool", "polyphase_unpool")
 # By what spectral_pool.method answers: the op it calls, and why.
 _RESIZING = {
     "copy": ("copy", "the size stays and there is no window: x is copied"),
@@ -99,7 +100,7 @@ def _call(name: str, args: tuple[Any, ...]) -> _Call:
         return _Call(name, args[0], over_channels=args[-1])
     if name == "fft_filter_padded":
         return _Call(name, args[0], dims=len(args[3]), arguments=args)
-    if name in (*_cuda.POOLING, *_RESIZES, *_SPECTRAL, *_CONVOLUTIONS):
+    if name in (*_cuda.POOLING, *_RESIZES, *_SPECTRAL, *_CONVOLUTIONS, *_POLYPHASE):
         return _Call(name, args[0], arguments=args)
     return _Call(name, args[0], dims=args[-1])
 
@@ -224,7 +225,7 @@ def _on_cpu(call: _Call) -> tuple[str, list[str]]:
         if name == "torch.fft":
             return "torch.fft composition", why
         kernel = f"fused {name} kernel, {_C.cpu_level()}"
-    if call.name in (*_cuda.POOLING, *_RESIZES, *_SPECTRAL):
+    if call.name in (*_cuda.POOLING, *_RESIZES, *_SPECTRAL, *_POLYPHASE):
         return kernel, why + _pooling_layout(call.x)
     if not _one_stride_leads(call.x, call.dims):
         why.append(
@@ -322,6 +323,8 @@ def _on_cuda(call: _Call, device: torch.device) -> tuple[str, list[str]]:
         return _resizing_on_cuda(call, device)
     if call.name in _cuda.POOLING:
         return _pooling_on_cuda(call, device)
+    if call.name in _POLYPHASE:
+        return "torch composition", ["four strided views or copies, by torch.where"]
     kernels = _cuda.KERNELS
     if kernels is None:
         why = ["the library of CUDA kernels is not loaded (see `freqops info`)"]

@@ -211,6 +211,31 @@ def test_mix_amplitude_phase(dtype: torch.dtype, over_channels: bool) -> None:
             assert actual.isfinite().all()
 
 
+@every_dtype
+def test_polyphase_pool(dtype: torch.dtype) -> None:
+    """Also that pool and unpool are each other's transpose, what lies behind odd axes included."""
+    index = torch.tensor([0, 1, 2, 3])
+    for x, size in inputs(2, dtype, 4, 3):
+        evened = [torch.arange(side + side % 2) % side for side in size]
+        wide = x.double()[..., evened[0][:, None], evened[1]]
+        parts = torch.stack([wide[..., i % 2 :: 2, i // 2 :: 2] for i in range(4)])
+        norms = torch.ops.freqops.polyphase_norms(x, "l1")
+        assert norms.dtype == torch.float64  # of sums that are taken in the compute dtype
+        work = compute_dtype(dtype)
+        check(norms.to(work), parts.abs().sum((2, 3, 4)).T, work)
+        largest = torch.ops.freqops.polyphase_norms(x, "non_abs_max")
+        assert torch.equal(largest, parts.amax((2, 3, 4)).T)
+        for circular in (True, False):
+            y = torch.ops.freqops.polyphase_pool(x, index, circular)
+            if circular:
+                assert torch.equal(y.double(), torch.stack([parts[i, i] for i in range(4)]))
+            other = torch.randn(y.shape, dtype=torch.float64).to(dtype)
+            back = torch.ops.freqops.polyphase_unpool(other, index, size, circular)
+            assert back.shape == x.shape
+            products = (back.double() * x.double()).sum((1, 2, 3))
+            torch.testing.assert_close(products, (y.double() * other.double()).sum((1, 2, 3)))
+
+
 MODES = ("reflect", "replicate", "zeros", "circular")
 STRIDES = ((2, 2), (1, 1), (3, 2))
 

@@ -20,6 +20,9 @@ STABLE_TORCH_LIBRARY(freqops, m) {
   m.def("mix_amplitude_phase(Tensor amplitude, Tensor phase, bool over_channels) -> Tensor");
   m.def("separable(Tensor x, Tensor? rows, Tensor? columns, Tensor? outer, bool mirrored) -> Tensor");
   m.def("resize_spectrum(Tensor x, Tensor row_gains, Tensor column_gains, SymInt[] size, bool two_corner) -> Tensor");
+  m.def("polyphase_norms(Tensor x, str norm) -> Tensor");
+  m.def("polyphase_pool(Tensor x, Tensor index, bool circular) -> Tensor");
+  m.def("polyphase_unpool(Tensor y, Tensor index, SymInt[] size, bool circular) -> Tensor");
 
   freqops::define_pool_ops(m);
 }

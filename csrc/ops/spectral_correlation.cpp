@@ -1,6 +1,7 @@
 #include "../kernels/spectral_correlation.h"
 
 #include <algorithm>
+#include <memory>
 #include <tuple>
 
 #include "../kernels/cpu/dispatch.h"
@@ -96,8 +97,9 @@ void correlate(const Tensor& x, const Tensor& y, const Shape& shape, int64_t dim
   op.step_cos = correlation.plan->step_cos();
   op.step_sin = correlation.plan->step_sin();
   const size_t elements = kernels.spectral_correlation_partial_elements(op);
-  std::vector<T> partial(channels * op.parts * 2 * elements);
-  op.partial = partial.data();
+  // Every item clears its own before it adds to it.
+  const auto partial = std::make_unique_for_overwrite<T[]>(channels * op.parts * 2 * elements);
+  op.partial = partial.get();
   const int64_t items = kernels.spectral_correlation_items(op);
   run_parallel(items, 1, kernels.spectral_correlation_scratch(op), [&](int64_t begin, int64_t end, void* scratch) {
     kernels.spectral_correlation(op, begin, end, scratch);
@@ -108,7 +110,7 @@ void correlate(const Tensor& x, const Tensor& y, const Shape& shape, int64_t dim
   const std::vector<int32_t> places = places_of(correlation, kernels.lanes);
   run_parallel(channels, 1, 64, [&](int64_t begin, int64_t end, void*) {
     for (int64_t c = begin; c < end; ++c) {
-      write_half(correlation, places, partial.data() + c * op.parts * 2 * elements, elements, out_re + c * half,
+      write_half(correlation, places, partial.get() + c * op.parts * 2 * elements, elements, out_re + c * half,
                  out_im + c * half);
     }
   });

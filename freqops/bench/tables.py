@@ -172,21 +172,24 @@ def evaluation_section(result: Result) -> str:
     ]
     for row in result["evaluation"]:
         entries = {entry["name"]: entry for entry in row["contenders"]}
-        cells = [_evaluated(entries.get(name), row["ratios"]) for name in names]
+        cells = [_evaluated(entries.get(name), row) for name in names]
         share = f"{row['ratios']['network']:.0%}"
         lines.append(line([row["label"], str(row["conditions"]), *cells, share]))
     return "\n".join(lines)
 
 
-def _evaluated(entry: Row | None, ratios: Row) -> str:
-    """Seconds; of a peer also how many times ours, in bold where that is less."""
+def _evaluated(entry: Row | None, row: Row) -> str:
+    """Seconds; of a peer also how many times ours, in bold where less, with `~` where uncertain."""
     if entry is None:
         return ""
     words = digits(entry["median"] / 1e3)
     if entry["role"] != "peer":
         return words
-    ratio = f"({ratios[entry['name']]:.2f}x)"
-    return f"{words} " + (f"**{ratio}**" if ratios[entry["name"]] < 1 else ratio)
+    median = row["ratios"][entry["name"]]
+    # results of before they were kept have none
+    first, third = row.get("ratio_quartiles", {}).get(entry["name"], (median, median))
+    ratio = f"({'~' * (first < 1 < third)}{median:.2f}x)"
+    return f"{words} " + (f"**{ratio}**" if median < 1 else ratio)
 
 
 def accelerated_section(result: Result) -> str:

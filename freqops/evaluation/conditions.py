@@ -21,6 +21,11 @@ BANDS = ("low", "high")
 #: cutoffs of 64 RGB images of 224x224 fit, so they share one forward transform.
 FILTERED_BYTES = 2**30
 
+#: The same on the CPU, where memory is dearer than a transform: glibc's malloc gives larger blocks
+#: back to the system, which clears them page by page for the next batch, and that takes longer than
+#: the transforms which a larger group shares. Models find a small group in the caches, too.
+CPU_FILTERED_BYTES = 2**23
+
 
 class Condition(NamedTuple):
     """One column of a sweep: ("none", None), ("low", cutoff) or ("high", cutoff)."""
@@ -51,7 +56,10 @@ class FilterSettings:
         yield Condition("none", None), images
         # low and high of this group, and high of the one before, whose last view is still in use
         bytes_per_cutoff = 3 * images.numel() * images.element_size()
-        group = max(1, FILTERED_BYTES // bytes_per_cutoff)
+        limit = FILTERED_BYTES
+        if images.is_cpu:
+            limit = min(limit, CPU_FILTERED_BYTES)
+        group = max(1, limit // bytes_per_cutoff)
         for start in range(0, len(self.cutoffs), group):
             cutoffs = self.cutoffs[start : start + group]
             low, high = low_high2d(

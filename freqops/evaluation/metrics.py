@@ -23,6 +23,9 @@ from freqops.evaluation.errors import InputError
 State = dict[str, Any]
 TOP = 5
 
+# An accuracy keeps fewer scores than this uncounted: 128 KiB.
+WAITING_SCORES = 2**14
+
 
 class Total(Protocol):
     """What a sweep needs of a metric."""
@@ -72,50 +75,68 @@ class Accuracy:
     An image's rank is the number of classes that score higher than its label; equal scores go to
     the lower index, as argmax does. Top-1 counts rank 0, top-5 ranks below 5 (None with fewer than
     five classes). A row with a NaN counts as wrong, and is counted in `nan_rows`.
+
+    Counting a batch of a small network's scores takes as long as filtering its images, and counting
+    many batches at once takes no longer: so copies of scores wait until there are enough.
     """
 
     def __init__(self) -> None:
         self.counts: Tensor | None = None  # [4, classes]: images, top-1, top-5, rows with NaN
+        self.waiting: list[tuple[Tensor, Tensor]] = []  # scores and labels that are not in it
 
-    def measure(self, outputs: Any, labels: Any, samples: int) -> Tensor:
-        """The counts of one batch of class scores [N, classes] and labels [N]."""
-        scores = logits(outputs).detach().cpu().double()
+    def measure(self, outputs: Any, labels: Any, samples: int) -> tuple[Tensor, Tensor]:
+        """Copies of class scores [N, classes] and labels [N], whose memory may be used again."""
+        scores = logits(outputs).detach().to("cpu", torch.float64, copy=True)
         target = _class_labels(torch.as_tensor(labels), scores, samples)
         classes = scores.shape[1]
-        if self.counts is not None and self.counts.shape[1] != classes:
+        before = self.waiting[0][0] if self.waiting else self.counts
+        if before is not None and before.shape[1] != classes:
             raise InputError(
                 f"sweep: a model must return one number of classes, got {classes} after "
-                f"{self.counts.shape[1]}"
+                f"{before.shape[1]}"
             )
+        return scores, target
+
+    def add(self, contribution: tuple[Tensor, Tensor]) -> None:
+        """Adds one batch, to be counted with others."""
+        self.waiting.append(contribution)
+        if sum(scores.numel() for scores, _ in self.waiting) >= WAITING_SCORES:
+            self.counts, self.waiting = self._total(), []
+
+    def _total(self) -> Tensor | None:
+        """The count table with what waits; changes nothing, so an interrupt can't count twice."""
+        if not self.waiting:
+            return self.counts
+        scores = torch.cat([scores for scores, _ in self.waiting])
+        target = torch.cat([target for _, target in self.waiting])
+        classes = scores.shape[1]
         own = scores.gather(1, target[:, None])
         earlier = torch.arange(classes) < target[:, None]
         rank = ((scores > own) | ((scores == own) & earlier)).sum(1)
         nan = scores.isnan().any(1)
         chosen = (rank >= 0, (rank < 1) & ~nan, (rank < TOP) & ~nan, nan)
-        return torch.stack([torch.bincount(target[rows], minlength=classes) for rows in chosen])
-
-    def add(self, contribution: Tensor) -> None:
-        """Adds one batch's counts."""
-        self.counts = contribution if self.counts is None else self.counts + contribution
+        counts = torch.stack([torch.bincount(target[rows], minlength=classes) for rows in chosen])
+        return counts if self.counts is None else self.counts + counts
 
     def state(self) -> State:
         """The count table."""
-        return {"counts": self.counts}
+        return {"counts": self._total()}
 
     def load(self, state: State) -> None:
         """Takes up a count table."""
-        self.counts = state["counts"]
+        self.counts, self.waiting = state["counts"], []
 
     def merge(self, states: Sequence[State]) -> None:
         """Adds the count tables."""
         tables = [state["counts"] for state in states if state["counts"] is not None]
-        self.counts = torch.stack(tables).sum(0) if tables else None
+        self.counts, self.waiting = torch.stack(tables).sum(0) if tables else None, []
 
     def compute(self) -> dict[str, Any]:
         """top1, top5, balanced (mean over classes that occur), per_class, nan_rows."""
-        if self.counts is None:
+        counts = self._total()
+        if counts is None:
             return {"top1": None, "top5": None, "balanced": None, "per_class": [], "nan_rows": 0}
-        images, first, top, nan = self.counts
+        images, first, top, nan = counts
         total = int(images.sum())
         per_class = [
             hits / count if count else None
@@ -132,10 +153,10 @@ class Accuracy:
 
 
 def _class_labels(labels: Tensor, scores: Tensor, samples: int) -> Tensor:
-    """Returns labels as int64 [N] on the CPU after the checks that keep accuracy meaningful."""
+    """Returns a copy, int64 [N] on the CPU, after the checks that keep accuracy meaningful."""
     if labels.dtype.is_floating_point or labels.dtype.is_complex or labels.dtype == torch.bool:
         raise InputError(f"sweep: labels must be class numbers (integers), got {labels.dtype}")
-    target = labels.detach().cpu().long()
+    target = labels.detach().to("cpu", torch.int64, copy=True)
     if target.dim() == 2 and target.shape[1] == 1:
         target = target[:, 0]
     if target.dim() != 1 or target.shape[0] != samples or scores.shape[0] != samples:
@@ -143,11 +164,11 @@ def _class_labels(labels: Tensor, scores: Tensor, samples: int) -> Tensor:
             f"sweep: each batch needs one label and one output per image, got {samples} images, "
             f"labels {tuple(labels.shape)} and outputs {tuple(scores.shape)}"
         )
-    if target.numel() and (int(target.min()) < 0 or int(target.max()) >= scores.shape[1]):
-        wrong = int(target.max()) if int(target.max()) >= scores.shape[1] else int(target.min())
+    least, most = (int(end) for end in target.aminmax()) if samples else (0, 0)
+    if least < 0 or most >= scores.shape[1]:
         raise InputError(
-            f"sweep: label {wrong} doesn't exist for a model with {scores.shape[1]} outputs "
-            f"(labels must be 0 to {scores.shape[1] - 1})"
+            f"sweep: label {most if most >= scores.shape[1] else least} doesn't exist for a model "
+            f"with {scores.shape[1]} outputs (labels must be 0 to {scores.shape[1] - 1})"
         )
     return target
 

@@ -55,7 +55,8 @@ def sweep(
     The experiment of Wang et al., "High-Frequency Component Helps Explain the Generalization of
     Convolutional Neural Networks" (https://arxiv.org/abs/1905.13545): how much of a network's
     accuracy rests on frequencies below a radius, how much on those above. Each batch is filtered
-    once for all cutoffs, kinds and models; the unfiltered images are evaluated too. Values of
+    once for all models; low and high share a forward transform, and so do cutoffs whose images fit
+    a bound (8 MiB on the CPU, else 1 GiB). The unfiltered images are evaluated too. Values of
     filtered pixels may leave [0, 1]; they are not clipped.
 
     Under torch.distributed each process evaluates every world-size-th batch and all of them return
@@ -113,9 +114,11 @@ def sweep(
     dtype = autocast_dtype(autocast, where)
     statistics = normalizations(normalize, list(named))
     rank, processes = world()
+    # only a file needs them, and a large model's takes as long as a batch
+    digests = {n: 0 if resume is None else model_digest(m) for n, m in named.items()}
     fingerprint = {
         **{name: str(value) for name, value in asdict(filters).items()},
-        "models": ", ".join(f"{n} ({model_digest(m):08x})" for n, m in named.items()),
+        "models": ", ".join(f"{n} ({digests[n]:08x})" for n in named),
         "metric": metric_name(metric),
         "normalize": str(statistics),
         "autocast": str(dtype),

@@ -349,10 +349,22 @@ def _filtered(x: Tensor, response: KernelSpectrum, axes: _Axes, size: Sequence[i
     return filtered
 
 
+def correlates_by_torch(images: int, device: torch.device) -> bool:
+    """Whether spectra are multiplied by torch: of one image on a CPU, whose planes have no partner.
+
+    The kernel transforms planes in pairs. An image and its gradient cannot be one: where one is
+    much the smaller, it would drown in the other's rounding.
+    """
+    return images == 1 and device.type == "cpu"
+
+
 def _cross_spectrum(x: Tensor, y: Tensor, axes: _Axes) -> Tensor:
     """The bins kept of sum_n conj(Y) X: [C, bins...], by the op that makes responses' gradients."""
-    y = _on_every_sample(y, axes.geometry.stride)
     kernels = _cuda.kernels_on(x.device)
+    if kernels is None and correlates_by_torch(x.shape[0], x.device):
+        of_y = axes.forward(y.squeeze(0), *axes.of_y)
+        return of_y.conj() * axes.forward(x.squeeze(0), *axes.of_x)
+    y = _on_every_sample(y, axes.geometry.stride)
     if kernels is not None and kernels.correlates_on(x, axes.grid):
         parts = kernels.spectral_correlation_padded(y, x, x.shape[1], axes.grid)
     else:

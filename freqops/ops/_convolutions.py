@@ -159,7 +159,7 @@ def convolution_path(name: str, arguments: Inputs, device: torch.device) -> tupl
     if not alone:
         return _COMPOSITION, [*why, "a product of matrices of channels per frequency"]
     if name == "fft_conv_correlation":
-        kernel = _correlation_kernel(one, grid, device)
+        kernel = _correlation_kernel(one, shapes["x"][0], grid, device)
         return kernel, [*why, "each channel's spectra multiplied and summed over the images"]
     # What is filtered is x, or y with zeros where a stride leaves samples out.
     lattice = [step * (n - 1) + 1 for step, n in zip(geometry.stride, y, strict=True)]
@@ -183,8 +183,12 @@ def _filter_kernel(
     return _COMPOSITION if form == "none" else f"fft_filter_padded kernel, {form} form"
 
 
-def _correlation_kernel(planes: Tensor, grid: Sequence[int], device: torch.device) -> str:
+def _correlation_kernel(
+    planes: Tensor, images: int, grid: Sequence[int], device: torch.device
+) -> str:
     """What computes spectral_correlation on the grid."""
+    if _convolution_composition.correlates_by_torch(images, device):
+        return _COMPOSITION
     kernels = _cuda.kernels_on(device)
     if device.type == "cpu":
         return "spectral_correlation kernel"

@@ -12,7 +12,7 @@ from torch import Tensor, nn
 
 from freqops.ops import _notes
 from freqops.ops._checks import check_device, check_image
-from freqops.ops._derivatives import call
+from freqops.ops._derivatives import call, recorded
 from freqops.ops._layout import compute_dtype, in_format_of
 from freqops.ops._responses import kept_for
 
@@ -94,6 +94,8 @@ def _pooled(x: Tensor, rows: Tensor, columns: Tensor, size: Sequence[int]) -> Te
     if max(x.shape[-2:]) > _LONGEST_PRODUCT and x.numel():
         _notes.note(_OP, "torch.fft composition", _WHY_TRANSFORMED, x)
         return _by_transform(x, rows, columns, size)
+    if x.device.type == "cpu" and recorded((rows, columns)):
+        return _by_axes(x, rows, columns, size)
     return _by_matrices(x, rows, columns, size)
 
 
@@ -121,6 +123,24 @@ def _by_matrices(x: Tensor, rows: Tensor, columns: Tensor, size: Sequence[int]) 
     separable = torch.ops.freqops.separable.default
     real, imaginary = (call(separable, work, along, across, None, False) for along, across in pairs)
     y: Tensor = real - imaginary
+    return y.to(x.dtype)
+
+
+def _by_axes(x: Tensor, rows: Tensor, columns: Tensor, size: Sequence[int]) -> Tensor:
+    """The same axis by axis, real and imaginary part in one: for the sake of the gradients.
+
+    What lies between the axes is what the gradients of the matrices are made of, so that it is
+    computed once. Both parts are side by side behind the columns, and alternate with the rows in
+    front of the second product.
+    """
+    work = x.to(compute_dtype(x.dtype))
+    across = torch.cat([*_matrices(work, columns, 1, size)])
+    real, imaginary = _matrices(work, rows, 0, size)
+    down = torch.stack([real, -imaginary], -1).flatten(1)
+    separable = torch.ops.freqops.separable.default
+    lines = call(separable, work, None, across, None, False)
+    lines = lines.reshape(*x.shape[:-2], 2 * x.shape[-2], size[1])
+    y: Tensor = call(separable, lines, down, None, None, False)
     return y.to(x.dtype)
 
 

@@ -8,9 +8,12 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from freqops.ops import _notes
+from freqops.ops._batching import leading
 from freqops.ops._checks import check_device, check_image
-from freqops.ops._layout import compute_dtype, in_format_of
+from freqops.ops._derivatives import Inputs, Needs, call, register_derivatives
+from freqops.ops._layout import compute_dtype, in_format_of, like_pooled
+from freqops.ops._pooling_rules import shape_of
+from freqops.ops._registration import fake, vmap
 from freqops.ops._taps import Taps, TapsModule, check_mode, check_taps, counts_per_axis, is_integer
 from freqops.ops.blur_pool import blur_pool2d
 
@@ -65,18 +68,14 @@ def polyphase_pool2d(
     _check_criterion(op, criterion)
     if index is not None:
         _check_index(op, index, x, "x")
-    _notes.note(op, "torch composition", "norms of four strided views, then torch.where", x)
     work = _blurred(x, taps, padding_mode)
-    height, width = work.shape[-2:]
-    # Whether a traced size is odd must not split the graph: the copy is of 0 or 1 rows.
-    work = torch.cat([work, work[..., : height % 2, :]], -2)
-    work = torch.cat([work, work[..., : width % 2]], -1)
+    planes = work if x.dim() > 2 else work.unsqueeze(0)
     if index is None:
-        index = _chosen(work.detach(), criterion)
-    kept = work[..., 0::2, 0::2]
-    for number, (row, column) in enumerate(_COMPONENTS[1:], 1):
-        is_kept = _as_map(index == number, work)
-        kept = torch.where(is_kept, work[..., row::2, column::2], kept)
+        scores = torch.ops.freqops.polyphase_norms(planes.detach(), criterion.removesuffix("_min"))
+        index = scores.argmin(-1) if criterion.endswith("_min") else scores.argmax(-1)
+    kept = call(torch.ops.freqops.polyphase_pool.default, planes, index, True)
+    if x.dim() == 2:
+        kept = kept.squeeze(0)
     return in_format_of(x, kept), index
 
 
@@ -120,12 +119,10 @@ def polyphase_unpool2d(
             f"{op}: y must have shape [..., {expected[0]}, {expected[1]}] for output_size "
             f"{[height, width]}, got {list(y.shape)}"
         )
-    _notes.note(op, "torch composition", "four strided copies by torch.where", y)
-    rows = []
-    for row in (0, 1):
-        pair = [torch.where(_as_map(index == row + 2 * column, y), y, 0.0) for column in (0, 1)]
-        rows.append(torch.stack(pair, -1).flatten(-2))
-    grid = torch.stack(rows, -2).flatten(-3, -2)[..., :height, :width]
+    planes = y if y.dim() > 2 else y.unsqueeze(0)
+    grid = call(torch.ops.freqops.polyphase_unpool.default, planes, index, [height, width], False)
+    if y.dim() == 2:
+        grid = grid.squeeze(0)
     return in_format_of(y, _blurred(grid, taps, padding_mode))
 
 
@@ -160,22 +157,150 @@ def _blurred(x: Tensor, taps: Taps, padding_mode: str) -> Tensor:
     return blur_pool2d(x, taps, 1, padding_mode=padding_mode)
 
 
-def _chosen(x: Tensor, criterion: str) -> Tensor:
-    """The component of each sample [..., (C,) H, W] of even size, int64 [...]."""
-    work = x.to(compute_dtype(x.dtype))
-    norm = criterion.removesuffix("_min")
+# --- fakes --------------------------------------------------------------------------------------
+
+
+@fake("polyphase_norms")
+def _fake_norms(x: Tensor, norm: str) -> Tensor:
+    return x.new_empty([*x.shape[:-3], 4], dtype=torch.float64)
+
+
+@fake("polyphase_pool")
+def _fake_pool(x: Tensor, index: Tensor, circular: bool) -> Tensor:
+    return like_pooled(x, [(side + 1) // 2 for side in x.shape[-2:]])
+
+
+@fake("polyphase_unpool")
+def _fake_unpool(y: Tensor, index: Tensor, size: Sequence[int], circular: bool) -> Tensor:
+    return like_pooled(y, size)
+
+
+# --- compositions, for CUDA ---------------------------------------------------------------------
+
+
+def composed_norms(x: Tensor, norm: str) -> Tensor:
+    """The norms of the four components of each image, [..., 4]."""
+    work = _evened(x.to(compute_dtype(x.dtype)), True)
     if norm == "l2":
         work = work.square()
     elif norm != "non_abs_max":
         work = work.abs()
     pairs = work.unflatten(-1, (-1, 2)).unflatten(-3, (-1, 2))  # type: ignore[no-untyped-call]
-    over = (-4, -2) if x.dim() == 2 else (-5, -4, -2)
-    sums = norm in ("l2", "l1")
-    scores = pairs.sum(over) if sums else pairs.amax(over)
-    scores = scores.transpose(-2, -1).flatten(-2)  # by column parity, then by row parity
-    least = criterion.endswith("_min")
-    chosen: Tensor = scores.argmin(-1) if least else scores.argmax(-1)
-    return chosen
+    over = (-5, -4, -2)
+    scores: Tensor = pairs.sum(over) if norm in ("l2", "l1") else pairs.amax(over)
+    return scores.transpose(-2, -1).flatten(-2).double()  # by column parity, then by row parity
+
+
+def composed_pool(x: Tensor, index: Tensor, circular: bool) -> Tensor:
+    """One component of each image."""
+    work = _evened(x, circular)
+    kept = work[..., 0::2, 0::2]
+    for number, (row, column) in enumerate(_COMPONENTS[1:], 1):
+        kept = torch.where(_as_map(index == number, x), work[..., row::2, column::2], kept)
+    return _stored(x, kept)
+
+
+def composed_unpool(y: Tensor, index: Tensor, size: Sequence[int], circular: bool) -> Tensor:
+    """The component back in its place, among zeros."""
+    rows = []
+    for row in (0, 1):
+        pair = [torch.where(_as_map(index == row + 2 * column, y), y, 0.0) for column in (0, 1)]
+        rows.append(torch.stack(pair, -1).flatten(-2))
+    grid = torch.stack(rows, -2).flatten(-3, -2)
+    if circular:  # what lies behind an odd axis goes back to where it came from
+        for axis, side in ((-2, size[0]), (-1, size[1])):
+            if side % 2:
+                grid.select(axis, 0).add_(grid.select(axis, side))
+    return _stored(y, grid[..., : size[0], : size[1]])
+
+
+def _evened(x: Tensor, circular: bool) -> Tensor:
+    """An odd axis with one sample more, its first or zero."""
+    for axis in (-2, -1):
+        more = x.narrow(axis, 0, x.shape[axis] % 2)
+        x = torch.cat([x, more if circular else torch.zeros_like(more)], axis)
+    return x
+
+
+def _stored(x: Tensor, result: Tensor) -> Tensor:
+    return like_pooled(x, result.shape[-2:]).copy_(result)
+
+
+_library = torch.library.Library("freqops", "FRAGMENT")  # type: ignore[no-untyped-call]
+for _name, _composed in (
+    ("polyphase_norms", composed_norms),
+    ("polyphase_pool", composed_pool),
+    ("polyphase_unpool", composed_unpool),
+):
+    _library.impl(_name, _composed, "CUDA")  # type: ignore[no-untyped-call]
+
+
+# --- derivatives --------------------------------------------------------------------------------
+
+
+def _pool_backward(
+    inputs: Inputs, needs: Needs, gradient: Tensor | None
+) -> tuple[Tensor | None, ...]:
+    x, index, circular = inputs
+    if gradient is None:
+        return None, None, None
+    unpool = torch.ops.freqops.polyphase_unpool
+    return unpool(gradient, index, list(shape_of(x)[-2:]), circular), None, None
+
+
+def _pool_tangent(inputs: Inputs, tangents: Inputs) -> Tensor:
+    kept: Tensor = torch.ops.freqops.polyphase_pool(tangents[0], *inputs[1:])
+    return kept
+
+
+def _unpool_backward(
+    inputs: Inputs, needs: Needs, gradient: Tensor | None
+) -> tuple[Tensor | None, ...]:
+    _, index, _, circular = inputs
+    if gradient is None:
+        return (None,) * 4
+    return torch.ops.freqops.polyphase_pool(gradient, index, circular), None, None, None
+
+
+def _unpool_tangent(inputs: Inputs, tangents: Inputs) -> Tensor:
+    grid: Tensor = torch.ops.freqops.polyphase_unpool(tangents[0], *inputs[1:])
+    return grid
+
+
+def _reads(needs: Needs) -> Needs:
+    return False, True, *[False] * (len(needs) - 2)
+
+
+register_derivatives("polyphase_pool", backward=_pool_backward, jvp=_pool_tangent, reads=_reads)
+register_derivatives(
+    "polyphase_unpool", backward=_unpool_backward, jvp=_unpool_tangent, reads=_reads
+)
+
+
+# --- vmap ---------------------------------------------------------------------------------------
+
+
+@vmap("polyphase_norms")
+def _vmap_norms(info: Any, in_dims: Any, x: Tensor, norm: str) -> tuple[Tensor, int]:
+    return torch.ops.freqops.polyphase_norms(x.movedim(in_dims[0], 0), norm), 0
+
+
+def _mapped(op: Any, info: Any, in_dims: Any, arguments: Any) -> tuple[Tensor, int]:
+    x, index = (leading(arguments[i], in_dims[i], info.batch_size) for i in (0, 1))
+    return op(x, index, *arguments[2:]), 0
+
+
+@vmap("polyphase_pool")
+def _vmap_pool(info: Any, in_dims: Any, *arguments: Any) -> tuple[Tensor, int]:
+    return _mapped(torch.ops.freqops.polyphase_pool, info, in_dims, arguments)
+
+
+@vmap("polyphase_unpool")
+def _vmap_unpool(info: Any, in_dims: Any, *arguments: Any) -> tuple[Tensor, int]:
+    return _mapped(torch.ops.freqops.polyphase_unpool, info, in_dims, arguments)
+
+
+# --- helpers, module ----------------------------------------------------------------------------
 
 
 def _as_map(mask: Tensor, x: Tensor) -> Tensor:

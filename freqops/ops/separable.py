@@ -10,6 +10,7 @@ half of the rows only. Derivatives are those of the formula, for matrices that k
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 import torch
@@ -75,23 +76,31 @@ def _backward(inputs: Inputs, needs: Needs, gradient: Tensor | None) -> tuple[Te
     return dx, d_rows, d_columns, d_outer, None
 
 
-# y = R z with z = x C^T, summed over planes: dR = sum g z^T; and likewise for C.
+# y = R z with z = x C^T, summed over planes: dR = sum g z^T; and likewise for C. Of many planes as
+# many small products, then their sum: one long product would want copies, and is slower itself.
+
+_PLANES_TOGETHER = 32
 
 
 def _rows_gradient(x: Tensor, columns: Tensor | None, gradient: Tensor, mirrored: bool) -> Tensor:
     if columns is not None:
         x = torch.ops.freqops.separable(x, None, columns, None, mirrored)
-    along, across = (one.movedim(-2, 0).flatten(1) for one in (gradient, x))
+    planes, others = (one.reshape(-1, *one.shape[-2:]) for one in (gradient, x))
     with without_autocast(x.device):
-        return along @ across.mT
+        return torch.bmm(planes, others.mT).sum(0)
 
 
 def _columns_gradient(x: Tensor, rows: Tensor | None, gradient: Tensor, mirrored: bool) -> Tensor:
     if rows is not None:
         x = torch.ops.freqops.separable(x, rows, None, None, mirrored)
-    along, across = (one.reshape(-1, one.shape[-1]) for one in (gradient, x))
+    count = math.prod(x.shape[:-2])
+    portions = count
+    if isinstance(count, int):  # no question about a traced size
+        portions = count // _PLANES_TOGETHER if count % _PLANES_TOGETHER == 0 else count
+        portions = max(portions, 1)
+    planes, others = (one.reshape(portions, -1, one.shape[-1]) for one in (gradient, x))
     with without_autocast(x.device):
-        return along.mT @ across
+        return torch.bmm(planes.mT, others).sum(0)
 
 
 def _outer_gradient(x: Tensor, vectors: tuple[Tensor, ...], gradient: Tensor) -> Tensor:

@@ -59,6 +59,10 @@ def test_record_and_table() -> None:
     assert [one["name"] for one in row["contenders"]] == ALL
     assert set(row["ratios"]) == set(ALL[1:])
     assert row["conditions"] == CONDITIONS
+    assert all(first <= third for first, third in row["ratio_quartiles"].values())
+    assert set(row["ratio_quartiles"]) == set(ALL[1:])
+    row["ratio_quartiles"] = {name: [2.0, 3.0] for name in ALL[1:]}
+    row["ratio_quartiles"]["torch.fft, forward shared"] = [0.7, 1.1]
     row["ratios"] = {
         "torch.fft": 2.5,
         "torch.fft, forward shared": 0.8,
@@ -69,9 +73,12 @@ def test_record_and_table() -> None:
         entry["median"] = 1000.0
     text = tables.evaluation_section({"environment": MADE, "evaluation": [row]})
     assert text.splitlines()[-1] == (
-        "| demo network, 5 images of 32x32 | 17 | 1 | 1 (2.50x) | 1 **(0.80x)** | 1 (9.00x) "
+        "| demo network, 5 images of 32x32 | 17 | 1 | 1 (2.50x) | 1 **(~0.80x)** | 1 (9.00x) "
         "| 1 | 50% |"
     )
+    del row["ratio_quartiles"]  # as in results of before
+    text = tables.evaluation_section({"environment": MADE, "evaluation": [row]})
+    assert "1 **(0.80x)**" in text
 
 
 def test_accelerated_networks_agree_with_their_twins(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from torch import Tensor
 
-from freqops.evaluation import InputError, MacroAUC, sweep
+from freqops.evaluation import InputError, MacroAUC, metrics, sweep
 from freqops.evaluation.metrics import Accuracy, Mean, Stateful, metric_factory
 
 
@@ -65,6 +65,39 @@ def test_merged_and_reloaded_totals_equal_one(make) -> None:
     for i in range(9, 30, 3):
         reloaded.add(reloaded.measure(outputs[i : i + 3], labels[i : i + 3], 3))
     assert reloaded.compute() == whole
+
+
+@given(st.integers(1, 40), st.integers(1, 8), st.integers(0, 99))
+def test_when_scores_are_counted_cannot_be_seen(limit: int, classes: int, seed: int) -> None:
+    generator = torch.Generator().manual_seed(seed)
+    outputs = torch.randint(0, 3, (20, classes), generator=generator).float()
+    outputs[torch.rand(20, classes, generator=generator) < 0.05] = torch.nan
+    labels = torch.randint(0, classes, (20,), generator=generator)
+    with pytest.MonkeyPatch.context() as patch:
+        totals = []
+        for waiting in (1, limit, 10**6):
+            patch.setattr(metrics, "WAITING_SCORES", waiting)
+            (total,) = split_totals(Accuracy, outputs, labels, [])
+            state = total.state()["counts"]
+            assert torch.equal(state, total.state()["counts"])  # and asking adds nothing
+            totals.append((state, total.compute()))
+    first = totals[0][0]
+    assert all(torch.equal(counts, first) for counts, _ in totals)
+    assert all(record == totals[0][1] for _, record in totals)
+    assert first[0].tolist() == torch.bincount(labels, minlength=classes).tolist()
+    assert int(first[3].sum()) == int(outputs.isnan().any(1).sum())
+
+
+def test_number_of_classes_must_stay() -> None:
+    total = Accuracy()
+    labels = torch.zeros(4, dtype=torch.int64)
+    total.add(total.measure(torch.randn(4, 3), labels, 4))
+    assert total.counts is None  # they wait
+    with pytest.raises(InputError, match="one number of classes, got 2 after 3"):
+        total.measure(torch.randn(4, 2), labels, 4)
+    total.load(total.state())
+    with pytest.raises(InputError, match="one number of classes, got 2 after 3"):
+        total.measure(torch.randn(4, 2), labels, 4)
 
 
 def test_mean_weighs_batches_and_keeps_shape() -> None:

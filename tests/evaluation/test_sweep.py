@@ -1,6 +1,7 @@
 """The sweep against a naive loop, and everything that must not change its numbers."""
 
 import copy
+import sys
 from collections.abc import Iterator
 
 import numpy as np
@@ -444,3 +445,80 @@ def test_default_cutoffs() -> None:
     expected = [0.04, 0.08, 0.12, 0.17, 0.25, 0.33, 0.42, 0.5]
     assert default_cutoffs((48, 32), "cycles") == expected
     assert Condition("low", 2.0) == ("low", 2.0)
+
+
+# --- memory ---------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(("cutoffs_at_once", "calls"), [(1, [1] * 5), (2, [2, 2, 1]), (5, [5])])
+def test_cpu_bound_splits_the_cutoffs(net, loader, monkeypatch, cutoffs_at_once, calls) -> None:
+    """Which cutoffs share a transform; the records don't show it."""
+    whole = sweep(net, loader, [1, 2, 3, 4, 5], keep_predictions=True, progress=False)
+    made = []
+    real = conditions.low_high2d
+    monkeypatch.setattr(
+        conditions, "low_high2d", lambda x, c, **o: made.append(len(c)) or real(x, c, **o)
+    )
+    per_cutoff = 3 * 5 * 3 * 16 * 16 * 4
+    monkeypatch.setattr(conditions, "CPU_FILTERED_BYTES", cutoffs_at_once * per_cutoff)
+    split = sweep(net, loader, [1, 2, 3, 4, 5], keep_predictions=True, progress=False)
+    assert made[: len(calls)] == calls
+    assert split.records == whole.records
+    for key, classes in whole.predictions.items():
+        assert torch.equal(split.predictions[key], classes)
+
+
+def test_images_that_somebody_keeps_stay_as_they_are(net, loader) -> None:
+    kept: list[tuple[Tensor, Tensor]] = []
+
+    def model(images: Tensor) -> Tensor:
+        kept.append((images, images.clone()))
+        return net(images)
+
+    net.eval()
+    sweep(model, loader, CUTOFFS, progress=False)
+    assert len(kept) == 5 * 7
+    assert all(torch.equal(image, copy) for image, copy in kept)
+
+
+def test_memory_of_outputs_and_labels_may_be_used_again(net, loader) -> None:
+    """Scores wait to be counted; a captured graph, or a loader of its own, writes over them."""
+    expected = sweep({"m": net}, loader, CUTOFFS, progress=False)
+    outputs, numbers = torch.empty(5, 6), torch.empty(5, dtype=torch.int64)
+
+    def model(images: Tensor) -> Tensor:
+        return outputs[: len(images)].copy_(net(images))
+
+    def batches() -> Iterator[tuple[Tensor, Tensor]]:
+        for images, labels in loader:
+            yield images, numbers[: len(labels)].copy_(labels)
+
+    net.eval()
+    assert sweep({"m": model}, batches(), CUTOFFS, progress=False).records == expected.records
+
+
+# --- what is left out where nobody needs it -------------------------------------------------------
+
+
+def test_weights_are_summed_for_a_file_only(net, loader, tmp_path, monkeypatch) -> None:
+    asked = []
+    # the package's attribute of this name is the function
+    module = sys.modules["freqops.evaluation.sweep"]
+    monkeypatch.setattr(module, "model_digest", lambda model: asked.append(model) or 0)
+    sweep(net, loader, [4], progress=False)
+    assert asked == []
+    sweep(net, loader, [4], resume=tmp_path / "state", progress=False)
+    assert asked == [net]
+
+
+def test_autocast_around_a_sweep_does_not_reach_the_models(net, loader) -> None:
+    seen = set()
+
+    def model(images: Tensor) -> Tensor:
+        seen.add(torch.is_autocast_enabled("cpu"))
+        return net(images)
+
+    net.eval()
+    with torch.autocast("cpu", dtype=torch.bfloat16):
+        sweep(model, loader, [4], progress=False)
+    assert seen == {False}

@@ -92,6 +92,23 @@ def test_matches_reference(
         for longest in METHODS.values():
             patch.setattr(diff_stride, "_LONGEST_PRODUCT", longest)
             assert_matches(layer(x), expected, scale=4 * float(x.abs().max()))
+            with torch.no_grad():  # both axes in one kernel, where no stride is trained
+                assert_matches(layer(x), expected, scale=4 * float(x.abs().max()))
+
+
+@pytest.mark.parametrize("last", [False, True], ids=["contiguous", "channels_last"])
+def test_a_stride_that_is_fixed_changes_no_gradient(last: bool) -> None:
+    """It takes another way: both axes in one kernel, which makes no gradients of matrices."""
+    layer, gradients = freqops.DiffStride2d((1.7, 2.4)), []
+    x = images(2, 9, 21, 18)
+    x = x.contiguous(memory_format=torch.channels_last) if last else x
+    for trained in (True, False):
+        layer.requires_grad_(trained)
+        leaf = x.detach().requires_grad_()
+        y = layer(leaf)
+        assert_pooled_layout(x, y)
+        gradients += torch.autograd.grad(y, leaf, y.detach())
+    assert_matches(*gradients)
 
 
 @pytest.mark.usefixtures("method")

@@ -222,6 +222,23 @@ def test_images_in_portions(groups: int, dims: int, monkeypatch: pytest.MonkeyPa
     assert asked == [3, 3, 3]  # of 5 images, for y and both gradients
 
 
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64], ids=str)
+@pytest.mark.parametrize("stride", [1, 2, 3])
+@pytest.mark.parametrize("size", [(9, 8), (7, 13), (21,)], ids=str)
+def test_one_image_correlates_as_several_do(
+    size: tuple[int, ...], stride: int, dtype: torch.dtype
+) -> None:
+    """It takes another way on the CPU; an image of zeros beside it changes no sum."""
+    dims = len(size)
+    made = [(side + 2 - 3) // stride + 1 for side in size]
+    x = torch.randn(1, 3, *size, dtype=dtype)
+    y = torch.randn(1, 3, *made, dtype=dtype)
+    numbers = ([3] * dims, [stride] * dims, [1] * dims, [1] * dims, 3, [], [], 0.0)
+    correlate = torch.ops.freqops.fft_conv_correlation
+    more = (torch.cat([one, torch.zeros_like(one)]) for one in (x, y))
+    assert_matches(correlate(x, y, *numbers), correlate(*more, *numbers).double())
+
+
 def test_third_derivative() -> None:
     """Of the sum of y^2: made of all three ops."""
     x = torch.randn(1, 2, 5, 5, dtype=torch.float64)

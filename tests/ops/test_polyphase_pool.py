@@ -13,6 +13,7 @@ from ops.cases import (
     assert_maps_over,
     assert_matches,
     assert_pooled_layout,
+    assert_registered,
     layouts,
     placed,
 )
@@ -20,6 +21,7 @@ from torch import Tensor
 
 import freqops
 from freqops import reference
+from freqops.ops import polyphase_pool
 from freqops.ops.polyphase_pool import CRITERIA
 
 pytestmark = pytest.mark.usefixtures("device")
@@ -172,6 +174,62 @@ def test_exports() -> None:
     program = torch.export.export(layer, (x,), dynamic_shapes={"x": batch})
     x = torch.randn(5, 3, 8, 10)
     torch.testing.assert_close(program.module()(x), layer(x))
+
+
+OPS = torch.ops.freqops
+
+
+@pytest.mark.parametrize("last", [False, True], ids=["contiguous", "channels_last"])
+@pytest.mark.parametrize("circular", [True, False], ids=["circular", "zeros"])
+def test_compositions_equal_the_kernels(circular: bool, last: bool) -> None:
+    """What runs on CUDA, values and layout, both ways."""
+    index = torch.tensor([2, 0, 1, 3])
+    for size in SIZES:
+        x = torch.randn(4, 3, *size, dtype=DOUBLE)
+        if last:
+            x = x.contiguous(memory_format=torch.channels_last)
+        for norm in ("l2", "l1", "linf", "non_abs_max"):
+            assert_matches(polyphase_pool.composed_norms(x, norm), OPS.polyphase_norms(x, norm))
+        y = OPS.polyphase_pool(x, index, circular)
+        composed = polyphase_pool.composed_pool(x, index, circular)
+        assert torch.equal(composed, y)
+        assert composed.stride() == y.stride()
+        back = OPS.polyphase_unpool(y, index, size, circular)
+        composed = polyphase_pool.composed_unpool(y, index, size, circular)
+        assert torch.equal(composed, back)
+        assert composed.stride() == back.stride()
+
+
+@pytest.mark.parametrize("size", [(4, 6), (5, 3)], ids=str)
+def test_opcheck(size: tuple[int, int]) -> None:
+    x, index = torch.randn(4, 3, *size), torch.tensor([2, 0, 1, 3])
+    assert_registered(OPS.polyphase_norms, (x, "l2"))
+    for leaf in (x.requires_grad_(), x.detach().requires_grad_()):
+        assert_registered(OPS.polyphase_pool, (leaf, index, True))
+    y = torch.randn(4, 3, (size[0] + 1) // 2, (size[1] + 1) // 2, requires_grad=True)
+    assert_registered(OPS.polyphase_unpool, (y, index, size, False))
+
+
+@pytest.mark.parametrize("criterion", ["l2", "linf"])
+def test_nan_stays_in_its_image(criterion: str) -> None:
+    x = torch.randn(3, 2, 7, 20)
+    x[1, 1, 4, 9] = torch.nan
+    y, index = freqops.polyphase_pool2d(x, criterion=criterion)
+    assert index[1] == 2  # NaN counts as the largest
+    assert y.isnan().flatten(1).sum(1).tolist() == [0, 1, 0]
+
+
+def test_threads_change_no_bit() -> None:
+    threads = torch.get_num_threads()
+    for x in (torch.randn(3, 37, 65, 64), torch.randn(2, 64, 57, 30)[:, :, :, ::2]):
+        for one in (x, x.contiguous(memory_format=torch.channels_last)):
+            expected = OPS.polyphase_norms(one, "l2")
+            try:
+                torch.set_num_threads(1)
+                alone = OPS.polyphase_norms(one, "l2")
+            finally:
+                torch.set_num_threads(threads)
+            assert torch.equal(alone, expected)
 
 
 # --- mathematics --------------------------------------------------------------------------------

@@ -87,7 +87,44 @@ Y = torch.randn(2, 3, 3, 3)  # what the blur of X gives
 BLUR = ([2, 2], [1, 1, 1, 1], "reflect")
 MAX = ([2, 2], [1, 1], *BLUR)
 HUGE = 2**62
+INDEX = torch.tensor([3, 0])
 CALLS += [
+    *(
+        ("polyphase_norms", arguments)
+        for arguments in (
+            (X[0, 0], "l2"),
+            (X.int(), "l2"),
+            (X[..., :0], "l2"),
+            (X[:, :0], "l2"),
+            (X, "l3"),
+        )
+    ),
+    *(
+        ("polyphase_pool", arguments)
+        for arguments in (
+            (X[0, 0], torch.tensor(0), True),
+            (X.int(), INDEX, True),
+            (X[..., :0], INDEX, True),
+            (X, INDEX.int(), True),
+            (X, INDEX[:1], True),
+            (X, torch.tensor(0), True),
+            (X, torch.tensor([0, 4]), True),
+            (X, torch.tensor([-1, 0]), False),
+        )
+    ),
+    *(
+        ("polyphase_unpool", arguments)
+        for arguments in (
+            (X[0, 0], torch.tensor(0), [12, 10], True),
+            (X, INDEX, [12], True),
+            (X, INDEX, [12, 11], True),
+            (X, INDEX, [13, 10], True),
+            (X, INDEX, [-12, 10], True),
+            (X, INDEX, [HUGE, 10], True),
+            (X, INDEX + 2, [12, 10], True),
+            (X, INDEX[:1], [12, 10], False),
+        )
+    ),
     *(
         ("blur_pool", arguments)
         for arguments in (

@@ -9,6 +9,7 @@
 #include "../blur_pool.h"
 #include "../fft_filter.h"
 #include "../mix_amplitude_phase.h"
+#include "../polyphase_pool.h"
 #include "../resize_spectrum.h"
 #include "../separable.h"
 #include "../spectral_correlation.h"
@@ -46,6 +47,14 @@ struct Kernels {
   size_t (*blur_pool_adjoint_scratch)(const MaxBlurPool&);
   int64_t (*blur_pool_adjoint_items)(const MaxBlurPool&);
   void (*blur_pool_adjoint)(const MaxBlurPool&, int64_t begin, int64_t end, void* scratch);
+
+  int64_t (*polyphase_norms_items)(const PolyphaseNorms&);
+  void (*polyphase_norms)(const PolyphaseNorms&, int64_t begin, int64_t end);
+  // Reads x and writes y; and the transpose, which reads y and writes x.
+  int64_t (*polyphase_pool_items)(const PolyphasePool&);
+  void (*polyphase_pool)(const PolyphasePool&, int64_t begin, int64_t end);
+  int64_t (*polyphase_unpool_items)(const PolyphasePool&);
+  void (*polyphase_unpool)(const PolyphasePool&, int64_t begin, int64_t end);
 
   // The sums that are taken together, for which PackedAxisMap lays out the matrix.
   int (*separable_sums_together)(bool mirrored);

@@ -17,6 +17,8 @@ void fill_blur_pool(Kernels<T>&);
 template <class T>
 void fill_blur_pool_adjoint(Kernels<T>&);
 template <class T>
+void fill_polyphase_pool(Kernels<T>&);
+template <class T>
 void fill_separable(Kernels<T>&);
 template <class T>
 void fill_resize_spectrum(Kernels<T>&);
@@ -30,6 +32,7 @@ void fill_kernels(Kernels<T>& kernels) {
   fill_mix_amplitude_phase(kernels);
   fill_blur_pool(kernels);
   fill_blur_pool_adjoint(kernels);
+  fill_polyphase_pool(kernels);
   fill_separable(kernels);
   fill_resize_spectrum(kernels);
 }
