@@ -111,6 +111,11 @@ def test_fft_filter(dtype: torch.dtype, dims: int, per_channel: bool, is_complex
         out = torch.empty_like(x)
         torch.ops.freqops.fft_filter.out(x, real, imag, dims, out=out)
         check(out, expected, dtype)
+        low, high = (x.new_full((1, *x.shape), torch.nan) for _ in range(2))
+        if imag is None:
+            torch.ops.freqops.low_high.out(x, real[None], dims, low=low, high=high)
+            check(low[0], expected, dtype)
+            check(high[0], x.double() - expected, dtype)
 
 
 @every_dtype

@@ -271,6 +271,34 @@ std::tuple<Tensor, Tensor> low_high(const Tensor& x, const Tensor& responses, in
   return {low, *high};
 }
 
+bool strides_alike(const Tensor& x, const Tensor& y) {
+  for (int64_t i = 0; i < x.dim(); ++i) {
+    if (x.stride(i) != y.stride(i)) return false;
+  }
+  return true;
+}
+
+std::tuple<Tensor, Tensor> low_high_out(const Tensor& x, const Tensor& responses, int64_t dims, const Tensor& low,
+                                        const Tensor& high) {
+  const char* op = "low_high";
+  const Shape shape = checked_shape(op, "x", x, dims);
+  const Responses checked = checked_responses(op, x, shape, responses, std::nullopt, dims, true);
+  STD_TORCH_CHECK(low.dim() == x.dim() + 1 && low.size(0) == checked.count, op,
+                  ": low must have a slab like x for each response");
+  check_same(op, low, high);
+  const Tensor slab = torch::stable::select(low, 0, 0);
+  check_same(op, x, slab);
+  Tensor written_low = low, written_high = high;
+  if (is_writable(slab, shape, dims) && strides_alike(low, high)) {
+    run(x, shape, checked, dims, {low, high, Complement::kEach});
+    return {written_low, written_high};
+  }
+  const auto [own_low, own_high] = low_high(x, responses, dims);
+  torch::stable::copy_(written_low, own_low);
+  torch::stable::copy_(written_high, own_high);
+  return {written_low, written_high};
+}
+
 Tensor split_bands(const Tensor& x, const Tensor& responses, int64_t dims) {
   const Shape shape = checked_shape("split_bands", "x", x, dims);
   const Responses checked = checked_responses("split_bands", x, shape, responses, std::nullopt, dims, true);
@@ -288,5 +316,6 @@ STABLE_TORCH_LIBRARY_IMPL(freqops, CPU, m) {
   m.impl("filter_bank", TORCH_BOX(&freqops::filter_bank));
   m.impl("filter_bank_adjoint", TORCH_BOX(&freqops::filter_bank_adjoint));
   m.impl("low_high", TORCH_BOX(&freqops::low_high));
+  m.impl("low_high.out", TORCH_BOX(&freqops::low_high_out));
   m.impl("split_bands", TORCH_BOX(&freqops::split_bands));
 }

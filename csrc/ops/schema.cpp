@@ -15,6 +15,9 @@ STABLE_TORCH_LIBRARY(freqops, m) {
   m.def("filter_bank(Tensor x, Tensor responses, Tensor? imag, int dims) -> Tensor");
   m.def("filter_bank_adjoint(Tensor y, Tensor responses, Tensor? imag, int dims) -> Tensor");
   m.def("low_high(Tensor x, Tensor responses, int dims) -> (Tensor, Tensor)");
+  m.def(
+      "low_high.out(Tensor x, Tensor responses, int dims, *, Tensor(a!) low, Tensor(b!) high) -> "
+      "(Tensor(a!), Tensor(b!))");
   m.def("split_bands(Tensor x, Tensor responses, int dims) -> Tensor");
   m.def("spectral_correlation(Tensor x, Tensor y, int channels, int dims) -> (Tensor, Tensor)");
   m.def("mix_amplitude_phase(Tensor amplitude, Tensor phase, bool over_channels) -> Tensor");

@@ -10,6 +10,7 @@ from typing import NamedTuple, cast
 from torch import Tensor
 
 from freqops.evaluation.errors import InputError
+from freqops.evaluation.memory import ReusedMemory
 from freqops.evaluation.words import nearest
 from freqops.filters import KINDS, NORMS, UNITS, Kind, Norm, Unit
 from freqops.ops.low_high import low_high2d
@@ -20,11 +21,6 @@ BANDS = ("low", "high")
 #: processed, however large the batch): what a sweep adds to the memory the models need. Eight
 #: cutoffs of 64 RGB images of 224x224 fit, so they share one forward transform.
 FILTERED_BYTES = 2**30
-
-#: The same on the CPU, where memory is dearer than a transform: glibc's malloc gives larger blocks
-#: back to the system, which clears them page by page for the next batch, and that takes longer than
-#: the transforms which a larger group shares. Models find a small group in the caches, too.
-CPU_FILTERED_BYTES = 2**23
 
 
 class Condition(NamedTuple):
@@ -51,17 +47,25 @@ class FilterSettings:
         filtered = [Condition(kind, cutoff) for kind in self.kinds for cutoff in self.cutoffs]
         return [Condition("none", None), *filtered]
 
-    def filtered(self, images: Tensor) -> Iterator[tuple[Condition, Tensor]]:
-        """Yields each condition with its images; cutoffs of one group share one transform."""
+    def filtered(
+        self, images: Tensor, memory: tuple[ReusedMemory, ReusedMemory] | None = None
+    ) -> Iterator[tuple[Condition, Tensor]]:
+        """Yields each condition with its images; cutoffs of one group share one transform.
+
+        Args:
+            images: [N, C, H, W].
+            memory: where the low-passed and the high-passed ones go, if they are on the CPU.
+        """
         yield Condition("none", None), images
         # low and high of this group, and high of the one before, whose last view is still in use
         bytes_per_cutoff = 3 * images.numel() * images.element_size()
-        limit = FILTERED_BYTES
-        if images.is_cpu:
-            limit = min(limit, CPU_FILTERED_BYTES)
-        group = max(1, limit // bytes_per_cutoff)
+        group = max(1, FILTERED_BYTES // bytes_per_cutoff)
         for start in range(0, len(self.cutoffs), group):
             cutoffs = self.cutoffs[start : start + group]
+            out = None
+            if memory is not None and images.is_cpu:
+                shape = (len(cutoffs), *images.shape)
+                out = memory[0].lend(shape, images), memory[1].lend(shape, images)
             low, high = low_high2d(
                 images,
                 cutoffs,
@@ -70,12 +74,13 @@ class FilterSettings:
                 inclusive=self.inclusive,
                 kind=cast(Kind, self.kind),
                 order=self.order,
+                out=out,
             )
             for kind in self.kinds:
                 stack = low if kind == "low" else high
                 for i, cutoff in enumerate(cutoffs):
                     yield Condition(kind, cutoff), stack[i]
-            del low, high, stack
+            del low, high, stack, out
 
 
 def filter_settings(

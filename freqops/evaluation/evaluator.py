@@ -15,6 +15,7 @@ from tqdm import tqdm
 from freqops.evaluation.checkpoint import Checkpoint, digest
 from freqops.evaluation.conditions import FilterSettings, check_cutoffs_reach
 from freqops.evaluation.errors import InputError, SweepInterrupted
+from freqops.evaluation.memory import ReusedMemory
 from freqops.evaluation.metrics import Stateful, Total, logits
 from freqops.evaluation.result import SweepResult
 from freqops.evaluation.runner import Runner
@@ -41,6 +42,7 @@ class Evaluator:
         last_digest: checksum of the last of them.
         image_size: [C, H, W] of the first.
         predictions: (number of the batch, classes) per model and condition.
+        memory: where the low-passed and the high-passed images of each batch go.
     """
 
     filters: FilterSettings
@@ -56,6 +58,9 @@ class Evaluator:
     last_digest: int = 0
     image_size: list[int] | None = None
     predictions: dict[Key, list[tuple[int, Tensor]]] = field(default_factory=dict)
+    memory: tuple[ReusedMemory, ReusedMemory] = field(
+        default_factory=lambda: (ReusedMemory(), ReusedMemory())
+    )
 
     def run(self, data: Iterable[Batch], max_batches: int | None, *, progress: bool) -> None:
         """Evaluates this process's remaining batches."""
@@ -110,7 +115,7 @@ class Evaluator:
         count = images.shape[0]
         measured: list[tuple[Total, Any]] = []
         predicted: list[tuple[Key, Tensor]] = []
-        for condition, filtered in self.filters.filtered(images) if count else ():
+        for condition, filtered in self.filters.filtered(images, self.memory) if count else ():
             for runner in self.runners:
                 key = (runner.name, *condition)
                 outputs = runner(filtered)

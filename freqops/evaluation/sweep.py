@@ -55,8 +55,8 @@ def sweep(
     The experiment of Wang et al., "High-Frequency Component Helps Explain the Generalization of
     Convolutional Neural Networks" (https://arxiv.org/abs/1905.13545): how much of a network's
     accuracy rests on frequencies below a radius, how much on those above. Each batch is filtered
-    once for all models; low and high share a forward transform, and so do cutoffs whose images fit
-    a bound (8 MiB on the CPU, else 1 GiB). The unfiltered images are evaluated too. Values of
+    once for all cutoffs, kinds and models, by one forward transform (several where all filtered
+    images of a batch take more than 1 GiB); the unfiltered images are evaluated too. Values of
     filtered pixels may leave [0, 1]; they are not clipped.
 
     Under torch.distributed each process evaluates every world-size-th batch and all of them return

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -102,27 +104,44 @@ def check_device(op: str, x: Tensor, other: Tensor, *, argument: str, first: str
         raise ValueError(f"{op}: {argument} must be on {x.device} like {first}, got {other.device}")
 
 
-def check_out(op: str, x: Tensor, out: object, *, recorded: bool) -> None:
+def check_out(
+    op: str,
+    x: Tensor,
+    out: object,
+    *,
+    recorded: bool,
+    argument: str = "out",
+    shape: Sequence[Any] | None = None,
+) -> None:
     """Checks the tensor a result is to be written to.
+
+    Args:
+        op: the op's name.
+        x: the input.
+        out: the tensor.
+        recorded: whether a gradient is.
+        argument: what out is called.
+        shape: of the result; None is that of x.
 
     Raises:
         TypeError: out is no tensor or of another dtype.
         ValueError: out has another shape or device, overlaps itself or x, or a gradient is
             recorded, which could not flow through it.
     """
+    what, expected = f"{op}: {argument}", list(x.shape if shape is None else shape)
     if not isinstance(out, Tensor):
-        raise TypeError(f"{op}: out must be a Tensor, got {type(out).__name__}")
+        raise TypeError(f"{what} must be a Tensor, got {type(out).__name__}")
     if out.dtype != x.dtype:
-        raise TypeError(f"{op}: out must be {x.dtype} like x, got {out.dtype}")
-    if out.shape != x.shape:
-        raise ValueError(f"{op}: out must have shape {list(x.shape)}, got {list(out.shape)}")
-    check_device(op, x, out, argument="out")
+        raise TypeError(f"{what} must be {x.dtype} like x, got {out.dtype}")
+    if list(out.shape) != expected:
+        raise ValueError(f"{what} must have shape {expected}, got {list(out.shape)}")
+    check_device(op, x, out, argument=argument)
     if recorded:
-        raise ValueError(f"{op}: out must be None where a gradient is recorded, got a Tensor")
+        raise ValueError(f"{what} must be None where a gradient is recorded, got a Tensor")
     if any(size > 1 and not stride for size, stride in zip(out.shape, out.stride(), strict=True)):
-        raise ValueError(f"{op}: out must not overlap itself, got strides {list(out.stride())}")
+        raise ValueError(f"{what} must not overlap itself, got strides {list(out.stride())}")
     if torch.compiler.is_compiling():  # tensors have no memory yet, and out is copied to
         return
     memory = out.untyped_storage().data_ptr()
     if memory and memory == x.untyped_storage().data_ptr():
-        raise ValueError(f"{op}: out must not share memory with x, got a tensor that does")
+        raise ValueError(f"{what} must not share memory with x, got a tensor that does")

@@ -135,6 +135,14 @@ def low_high(x: Tensor, responses: Tensor, dims: int) -> tuple[Tensor, Tensor]:
     return low, high
 
 
+def low_high_out(
+    x: Tensor, responses: Tensor, dims: int, *, low: Tensor, high: Tensor
+) -> tuple[Tensor, Tensor]:
+    """The op's overload that writes to both."""
+    made = low_high(x, responses, dims)
+    return low.copy_(made[0]), high.copy_(made[1])
+
+
 def split_bands(x: Tensor, responses: Tensor, dims: int) -> Tensor:
     """The op of this name."""
     bands = slabs_like_input(x, responses.shape[0] + 1)

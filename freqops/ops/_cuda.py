@@ -210,6 +210,13 @@ class Kernels:
         low, high = self._run(form, x, responses, None, dims, bank=True, high=True)
         return _in_layout_of(x, low), _in_layout_of(x, high)
 
+    def low_high_out(
+        self, x: Tensor, responses: Tensor, dims: int, *, low: Tensor, high: Tensor
+    ) -> tuple[Tensor, Tensor]:
+        """The op's overload that writes to both."""
+        made = self.low_high(x, responses, dims)
+        return low.copy_(made[0]), high.copy_(made[1])
+
     def split_bands(self, x: Tensor, responses: Tensor, dims: int) -> Tensor:
         """The op of this name: a bank, and what it leaves of x; half types round at the end."""
         form = self.form(x, dims)
@@ -384,6 +391,7 @@ def implementations(kernels: Kernels | None) -> dict[str, Callable[..., Any]]:
         "filter_bank": source.filter_bank,
         "filter_bank_adjoint": source.filter_bank_adjoint,
         "low_high": source.low_high,
+        "low_high.out": source.low_high_out,
         "split_bands": source.split_bands,
         "spectral_correlation": source.spectral_correlation,
         "mix_amplitude_phase": source.mix_amplitude_phase,

@@ -10,8 +10,8 @@ from torch import Tensor
 
 from freqops import filters
 from freqops.ops._batching import fold, leading, unfold
-from freqops.ops._checks import check_image
-from freqops.ops._derivatives import Inputs, Needs, call, register_derivatives, total
+from freqops.ops._checks import check_image, check_out
+from freqops.ops._derivatives import Inputs, Needs, call, recorded, register_derivatives, total
 from freqops.ops._layout import slabs_like_input
 from freqops.ops._registration import fake, vmap
 from freqops.ops._responses import as_cutoffs, correlation_per_response, is_single, response_for
@@ -26,6 +26,7 @@ def low_high2d(
     inclusive: bool = False,
     kind: filters.Kind = "ideal",
     order: int = 2,
+    out: tuple[Tensor, Tensor] | None = None,
 ) -> tuple[Tensor, Tensor]:
     """Images split at a cutoff into a low-passed part and the rest: ``low + high == x``.
 
@@ -42,6 +43,8 @@ def low_high2d(
         inclusive: frequencies equal to the cutoff go to ``low``.
         kind: ``"ideal"``, ``"butterworth"`` or ``"gaussian"``.
         order: of the Butterworth response.
+        out: (low, high), written to and returned instead of new tensors: of their shapes, of x's
+            dtype and device, each in memory of its own. Only where no gradient is recorded.
 
     Returns:
         (low, high), each [..., H, W] for one cutoff and [R, ..., H, W] for R, dtype and memory
@@ -63,8 +66,30 @@ def low_high2d(
     responses = response_for(
         x, 2, _responses, cutoffs, unit=unit, norm=norm, inclusive=inclusive, kind=kind, order=order
     )
+    if out is not None:
+        return _into(x, responses, out, single=is_single(cutoff))
     low, high = call(torch.ops.freqops.low_high.default, x, responses, 2)
     return (low[0], high[0]) if is_single(cutoff) else (low, high)
+
+
+def _into(x: Tensor, responses: Tensor, out: Any, *, single: bool) -> tuple[Tensor, Tensor]:
+    """Both parts, written to the tensors of `out`, which have no axis for a single response."""
+    if not isinstance(out, (tuple, list)) or len(out) != 2:
+        raise TypeError(f"low_high2d: out must be a pair of tensors, got {type(out).__name__}")
+    shape = x.shape if single else (len(responses), *x.shape)
+    gradient = recorded((x, responses, *out))
+    for number, one in enumerate(out):
+        name = f"out[{number}]"
+        check_out("low_high2d", x, one, recorded=gradient, argument=name, shape=shape)
+    low, high = out
+    if torch.compiler.is_compiling():  # the compiler plans memory itself
+        made = torch.ops.freqops.low_high(x, responses, 2)
+        return low.copy_(made[0].view(shape)), high.copy_(made[1].view(shape))
+    if low.numel() and low.untyped_storage().data_ptr() == high.untyped_storage().data_ptr():
+        raise ValueError("low_high2d: out must be two tensors in memory of their own, got one")
+    slabs = [one[None] if single else one for one in out]
+    torch.ops.freqops.low_high.out(x, responses, 2, low=slabs[0], high=slabs[1])
+    return low, high
 
 
 def _responses(
@@ -79,6 +104,13 @@ def _responses(
 def _fake(x: Tensor, responses: Tensor, dims: int) -> tuple[Tensor, Tensor]:
     count = responses.shape[0]
     return slabs_like_input(x, count), slabs_like_input(x, count)
+
+
+@fake("low_high.out")
+def _fake_out(
+    x: Tensor, responses: Tensor, dims: int, *, low: Tensor, high: Tensor
+) -> tuple[Tensor, Tensor]:
+    return low, high
 
 
 def _backward(

@@ -168,6 +168,7 @@ def test_options_reach_the_filter(net, loader, monkeypatch) -> None:
     )
     options = {"unit": "cycles", "norm": "linf", "kind": "butterworth"}
     sweep(net, loader, [0.2], inclusive=True, order=3, progress=False, **options)
+    del seen["out"]
     assert seen == {**options, "inclusive": True, "order": 3}
 
 
@@ -451,8 +452,9 @@ def test_default_cutoffs() -> None:
 
 
 @pytest.mark.parametrize(("cutoffs_at_once", "calls"), [(1, [1] * 5), (2, [2, 2, 1]), (5, [5])])
-def test_cpu_bound_splits_the_cutoffs(net, loader, monkeypatch, cutoffs_at_once, calls) -> None:
-    """Which cutoffs share a transform; the records don't show it."""
+def test_how_many_cutoffs_share_a_transform_shows_nowhere(
+    net, loader, monkeypatch, cutoffs_at_once, calls
+) -> None:
     whole = sweep(net, loader, [1, 2, 3, 4, 5], keep_predictions=True, progress=False)
     made = []
     real = conditions.low_high2d
@@ -460,7 +462,7 @@ def test_cpu_bound_splits_the_cutoffs(net, loader, monkeypatch, cutoffs_at_once,
         conditions, "low_high2d", lambda x, c, **o: made.append(len(c)) or real(x, c, **o)
     )
     per_cutoff = 3 * 5 * 3 * 16 * 16 * 4
-    monkeypatch.setattr(conditions, "CPU_FILTERED_BYTES", cutoffs_at_once * per_cutoff)
+    monkeypatch.setattr(conditions, "FILTERED_BYTES", cutoffs_at_once * per_cutoff)
     split = sweep(net, loader, [1, 2, 3, 4, 5], keep_predictions=True, progress=False)
     assert made[: len(calls)] == calls
     assert split.records == whole.records
@@ -479,6 +481,20 @@ def test_images_that_somebody_keeps_stay_as_they_are(net, loader) -> None:
     sweep(model, loader, CUTOFFS, progress=False)
     assert len(kept) == 5 * 7
     assert all(torch.equal(image, copy) for image, copy in kept)
+
+
+def test_every_batch_has_the_same_memory_where_nobody_keeps_it(net, loader) -> None:
+    places: list[int] = []
+
+    def model(images: Tensor) -> Tensor:
+        places.append(images.data_ptr())
+        return net(images)
+
+    net.eval()
+    with torch.no_grad():
+        sweep(model, loader, CUTOFFS, progress=False)
+    batches = [places[start + 1 : start + 7] for start in range(0, 5 * 7, 7)]
+    assert all(batch == batches[0] for batch in batches[:4])  # the last batch is smaller
 
 
 def test_memory_of_outputs_and_labels_may_be_used_again(net, loader) -> None:

@@ -53,6 +53,54 @@ def test_matches_reference_in_every_dtype_and_layout(dtype: torch.dtype) -> None
             assert_matches(actual, wanted), name
 
 
+@pytest.mark.sanitizer
+@pytest.mark.parametrize("dtype", DTYPES, ids=str)
+@pytest.mark.parametrize("cutoff", [0.2, [0.1, 0.3]], ids=str)
+def test_writes_to_out(dtype: torch.dtype, cutoff: Any) -> None:
+    for size in ((9, 14), (1, 5), (16, 16)):
+        for name, x in layouts(torch.randn(3, 4, *size).to(dtype)):
+            expected = freqops.low_high2d(x, cutoff)
+            moved = [torch.empty_like(one).mT.contiguous().mT for one in expected]
+            for out in (tuple(torch.empty_like(one) for one in expected), moved):
+                result = freqops.low_high2d(x, cutoff, out=out)
+                assert all(one is other for one, other in zip(result, out, strict=True))
+                for one, other in zip(result, expected, strict=True):
+                    torch.testing.assert_close(one, other, rtol=0, atol=0, msg=name)
+
+
+def test_compiles_with_out() -> None:
+    x = torch.randn(2, 3, 8, 10)
+    pair = torch.empty(2, 2, 2, 3, 8, 10).unbind()
+    pair = pair[0], pair[1].clone()
+    assert_compiles(lambda x, a, b: freqops.low_high2d(x, [0.1, 0.3], out=(a, b)), (x, *pair))
+
+
+@pytest.mark.parametrize(
+    ("make_out", "error", "sentence"),
+    [
+        (lambda x: x, TypeError, "low_high2d: out must be a pair of tensors, got Tensor"),
+        (lambda x: (x,), TypeError, "low_high2d: out must be a pair of tensors, got tuple"),
+        (lambda x: (x, 1), TypeError, r"low_high2d: out\[1\] must be a Tensor, got int"),
+        (lambda x: (x, x.half()), TypeError, r"out\[1\] must be torch.float32 like x"),
+        (lambda x: (x[0], x), ValueError, r"out\[0\] must have shape \[2, 3, 7, 6\], got"),
+        (lambda x: (x, x), ValueError, "out must be two tensors in memory of their own, got one"),
+    ],
+)
+def test_rejects_out(make_out: Any, error: type[Exception], sentence: str) -> None:
+    x = torch.randn(2, 3, 7, 6)
+    with pytest.raises(error, match=sentence):
+        freqops.low_high2d(x, 0.2, out=make_out(torch.empty_like(x)))
+
+
+def test_rejects_out_that_is_x_or_where_gradients_are_recorded() -> None:
+    x = torch.randn(2, 3, 7, 6)
+    with pytest.raises(ValueError, match=r"out\[1\] must not share memory with x"):
+        freqops.low_high2d(x, 0.2, out=(torch.empty_like(x), x))
+    pair = torch.empty_like(x), torch.empty_like(x)
+    with pytest.raises(ValueError, match=r"out\[0\] must be None where a gradient is recorded"):
+        freqops.low_high2d(x.requires_grad_(), 0.2, out=pair)
+
+
 def test_one_cutoff_has_no_axis_of_its_own() -> None:
     x = torch.randn(2, 3, 8, 10)
     low, high = freqops.low_high2d(x, 0.2)

@@ -8,6 +8,8 @@ from typing import Any
 import pytest
 import torch
 
+import freqops  # noqa: F401  (registers the ops)
+
 OPS = torch.ops.freqops
 X = torch.randn(2, 3, 6, 5)
 K = torch.randn(6, 3)
@@ -332,3 +334,7 @@ def test_raises(number: int, recorded: bool) -> None:
 def test_out_of_another_kind_raises(out: torch.Tensor) -> None:
     with pytest.raises(RuntimeError):
         OPS.fft_filter.out(X, K, None, 2, out=out)
+    right = torch.empty(1, *X.shape)
+    for pair in ((out, right), (right, out), (out[None], right), (right, out[None])):
+        with pytest.raises(RuntimeError):
+            OPS.low_high.out(X, K[None], 2, low=pair[0], high=pair[1])

@@ -14,6 +14,7 @@ from freqops.bench.case import GRADIENT, Goal, Point, Row, sizes
 from freqops.bench.timing import Contender
 from freqops.bench.ways import Way, contenders
 from freqops.evaluation.conditions import FilterSettings
+from freqops.evaluation.memory import ReusedMemory
 from freqops.filters import low_pass
 
 OP = "low_high"
@@ -83,9 +84,11 @@ def _sweep(shape: tuple[int, ...], radii: tuple[float, ...], *, curve: bool) -> 
         low, high = freqops.low_high2d(x, radii, unit="bins")
         yield from zip(low, high, strict=True)
 
+    memory = ReusedMemory(), ReusedMemory()
+
     def as_the_sweep_does(x: Tensor) -> Pairs:
         bands: dict[tuple[str, float | None], Tensor] = {}
-        for condition, images in FilterSettings(radii).filtered(x):
+        for condition, images in FilterSettings(radii).filtered(x, memory):
             bands[condition] = images
             pair = ("low", condition.cutoff), ("high", condition.cutoff)
             if pair[0] in bands and pair[1] in bands:
