@@ -28,6 +28,7 @@ CASES: list[dict[str, Any]] = [
     {"up": (2, 3), "down": (1, 2), "padding": (7, 8), "gain": 1.3, "slope": 0.0},
     {"up": 2, "padding": 6, "clamp": 0.25, "flip_filter": True},
     {"up": 2, "padding": [-1, 8, 9, 2], "slope": -0.5, "clamp": 0.0},
+    {"up": 2, "down": 2, "padding": 5, "gain": -0.7},
 ]
 
 
@@ -75,6 +76,17 @@ def test_derivative_at_the_corners() -> None:
     y.sum().backward()
     assert x.grad is not None
     assert x.grad.tolist() == [[[[0.25, 0.25, 1.0, 1.0, 0.0]]]]
+
+
+@pytest.mark.parametrize("dtype", DTYPES, ids=str)
+@pytest.mark.parametrize("shape", [(), (1,), (1, 1), (2,)], ids=str)
+def test_x_stays_as_it_is(shape: tuple[int, ...], dtype: torch.dtype) -> None:
+    """The nonlinearity writes to what the first filter made, never to x."""
+    x = torch.randn(1, 3, 5, 6).to(dtype)
+    before, taps = x.clone(), torch.ones(shape) if shape else None
+    for up in (1, 2):
+        freqops.filtered_leaky_relu2d(x, taps, taps, up=up, padding=1)
+        assert torch.equal(x, before)
 
 
 def test_padding_carries_no_bias() -> None:
