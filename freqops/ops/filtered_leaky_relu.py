@@ -74,8 +74,8 @@ def filtered_leaky_relu2d(
     if bias is not None:
         _check_bias(op, x, bias)
         work = work + bias.to(work.dtype)[:, None, None]
-    # What lies on the finer grid is the most memory by far: a gain that turns no sign is left to the
-    # filter, and the ReLU takes the place of what the filter made.
+    # What lies on the finer grid is the most memory by far: a gain that turns no sign is left to
+    # the filter, and the ReLU takes the place of what the filter made.
     first, second = (gain, 1.0) if gain >= 0 else (1.0, gain)
     fine = upfirdn2d(work, fu, up, 1, padding, flip_filter, gain=rise[0] * rise[1] * first)
     _notes.note(op, "torch composition", "leaky ReLU, gain and clamp between the filters", x)
