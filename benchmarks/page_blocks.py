@@ -18,6 +18,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import whole_blocks
 from kept import RESULTS, Kept, Result, suite_of
 from results_page import LEVEL
 
@@ -398,6 +399,7 @@ BLOCKS = {
     "standing": Block("README.md", standing),
     "memory": Block("README.md", memory, inline=True),
     "pooling": Block("README.md", pooling),
+    "whole": Block("README.md", whole_blocks.whole),
     "pooling-responses": Block("docs/pooling.md", pooling_responses),
     "depthwise": Block("docs/convolution.md", depthwise),
     "band-limited": Block("docs/convolution.md", band_limited),

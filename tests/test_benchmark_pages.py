@@ -23,6 +23,7 @@ import kept  # noqa: E402
 import page_blocks  # noqa: E402
 import pages  # noqa: E402
 import results_page  # noqa: E402
+import whole_blocks  # noqa: E402
 
 RENDER = "python benchmarks/run.py --render"
 
@@ -219,3 +220,31 @@ def test_a_row_that_went_is_an_error(committed: kept.Kept) -> None:
     other = deepcopy(committed.suites[0])
     with pytest.raises(LookupError, match="has no row fft_filter2d, 1x1"):
         page_blocks.row_of(other, "fft_filter2d", "1x1")
+
+
+def test_whole_jobs_name_the_fastest_peer_of_the_same_function() -> None:
+    def entry(name: str, role: str, median: float) -> dict[str, Any]:
+        return {"name": name, "role": role, "median": median}
+
+    contenders = [
+        entry("freqops", "ours", 100.0), entry("torch", "peer", 150.0),
+        entry("timm", "peer", 90.0), entry("kornia", "other", 50.0),
+        entry("slice", "floor", 98.0), entry("plain", "other", 80.0),
+        entry("pool_only, torch", "peer", 10.0),
+    ]  # fmt: skip
+    ratios = {f"{one['name']} / freqops": one["median"] / 100 for one in contenders[1:]}
+    ratios["freqops / slice"] = 1.02
+    models = [
+        {"label": label, "images": 8, "contenders": contenders, "ratios": ratios}
+        for label in whole_blocks._NETWORKS
+    ]
+    evaluated = [entry("freqops", "ours", 1000.0), entry("network", "floor", 900.0)]
+    evaluated.append(entry("torch.fft", "peer", 1100.0))
+    row = {"label": "a net", "contenders": evaluated, "ratios": {"torch.fft": 1.1, "network": 0.9}}
+    made = whole_blocks.whole(
+        kept.Kept(models=[{"models": models}], evaluation=[{"evaluation": [row]}])
+    )
+    assert made is not None
+    assert "| 80 | 98 | 100 (+2.0% on slices) | timm 90 (0.90x) |" in made
+    assert "| a net | 0.9 | 1 | 1.1 (1.10x) |  |" in made
+    assert whole_blocks.whole(kept.Kept()) is None

@@ -1,0 +1,60 @@
+"""README's table of whole jobs: networks anti-aliased, filtered evaluations."""
+
+from __future__ import annotations
+
+from kept import Kept, Result
+
+from freqops.bench.tables import digits, line
+
+# Labels of rows, as the script of each job has them.
+_NETWORKS = (
+    "resnet18 inference, NCHW",
+    "resnet18 training, NCHW",
+    "resnet50 inference, NCHW",
+    "resnet50 training, NCHW",
+    "resnet50 inference, NHWC",
+    "resnet50 training, NHWC",
+)
+
+
+def whole(kept: Kept) -> str | None:
+    """What users wait for, in milliseconds and in seconds."""
+    if not kept.models or not kept.evaluation:
+        return None
+    rows = {row["label"]: row for row in kept.models[0]["models"]}
+    if any("role" not in entry for label in _NETWORKS for entry in rows[label]["contenders"]):
+        return None  # of before the peers' layers took part
+    head = ["anti-aliased, ms", "plain", "bare slices", "freqops", "other pools, the fastest"]
+    lines = [line(head), line(["---"] + ["---:"] * (len(head) - 1))]
+    lines += [line(_network(rows[label])) for label in _NETWORKS]
+    head = ["filtered evaluation, s", "network alone", "freqops", "torch.fft loop", "numpy loop"]
+    lines += ["", line(head), line(["---"] + ["---:"] * (len(head) - 1))]
+    lines += [line(_evaluation(row)) for row in kept.evaluation[0]["evaluation"]]
+    return "\n".join(lines)
+
+
+def _network(row: Result) -> list[str]:
+    medians = {entry["name"]: entry["median"] for entry in row["contenders"]}
+    peers = [
+        entry["name"]
+        for entry in row["contenders"]
+        if entry["role"] == "peer" and not entry["name"].startswith("pool_only")
+    ]
+    best = min(peers, key=lambda name: float(row["ratios"][f"{name} / freqops"]))
+    ratio = row["ratios"][f"{best} / freqops"]
+    more = row["ratios"]["freqops / slice"] - 1
+    words = [digits(medians[name]) for name in ("plain", "slice", "freqops")]
+    return [
+        f"{row['label']}, {row['images']} images",
+        *words[:2],
+        f"{words[2]} ({more:+.1%} on slices)",
+        f"{best} {digits(medians[best])} ({ratio:.2f}x)",
+    ]
+
+
+def _evaluation(row: Result) -> list[str]:
+    seconds = {entry["name"]: digits(entry["median"] / 1e3) for entry in row["contenders"]}
+    cells = [row["label"], seconds["network"], seconds["freqops"]]
+    for name in ("torch.fft", "numpy"):
+        cells.append(f"{seconds[name]} ({row['ratios'][name]:.2f}x)" if name in seconds else "")
+    return cells
