@@ -1,9 +1,10 @@
-"""README's table of whole jobs: networks anti-aliased, filtered evaluations."""
+"""Tables of whole jobs: networks anti-aliased, recipe by recipe, filtered evaluations."""
 
 from __future__ import annotations
 
 from kept import Kept, Result
 
+from freqops.bench.model_tables import recipes_table
 from freqops.bench.tables import digits, line
 
 # Labels of rows, as the script of each job has them.
@@ -58,3 +59,17 @@ def _evaluation(row: Result) -> list[str]:
     for name in ("torch.fft", "numpy"):
         cells.append(f"{seconds[name]} ({row['ratios'][name]:.2f}x)" if name in seconds else "")
     return cells
+
+
+def recipes(kept: Kept) -> str | None:
+    """What every recipe adds to a network, counted, and what that takes."""
+    table = recipes_table(kept.models[0]) if kept.models else None
+    if table is None:
+        return None
+    environment = kept.models[0]["environment"]
+    made = (
+        "Times are medians, float32, in brackets the median of the ratios to the plain network "
+        "within a round: {threads} threads of {cpu}, {date}, load {load} before, {allocator} "
+        "allocator."
+    ).format(**environment)
+    return f"{table}\n\n{made}"

@@ -20,6 +20,7 @@ ROOT = Path(__file__).parents[1]
 sys.path.append(str(ROOT / "benchmarks"))
 
 import kept  # noqa: E402
+import kept_rows  # noqa: E402
 import page_blocks  # noqa: E402
 import pages  # noqa: E402
 import results_page  # noqa: E402
@@ -219,7 +220,7 @@ def test_marks_and_blocks_belong_together(block: dict[str, Any]) -> None:
 def test_a_row_that_went_is_an_error(committed: kept.Kept) -> None:
     other = deepcopy(committed.suites[0])
     with pytest.raises(LookupError, match="has no row fft_filter2d, 1x1"):
-        page_blocks.row_of(other, "fft_filter2d", "1x1")
+        kept_rows.row_of(other, "fft_filter2d", "1x1")
 
 
 def test_whole_jobs_name_the_fastest_peer_of_the_same_function() -> None:
