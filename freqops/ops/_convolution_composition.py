@@ -345,7 +345,10 @@ def _filtered(x: Tensor, response: KernelSpectrum, axes: _Axes, size: Sequence[i
     """By the fused kernel, each plane or line at a time."""
     op = torch.ops.freqops.fft_filter_padded
     arguments = (x, *response.values.unbind(), list(axes.grid), list(size))
-    filtered: Tensor = op.kept(*arguments, key=response.key) if response.key else op(*arguments)
+    if response.key and _cuda.kernels_on(x.device) is None:
+        kept: Tensor = op.kept(*arguments, key=response.key)
+        return kept
+    filtered: Tensor = op(*arguments)
     return filtered
 
 
