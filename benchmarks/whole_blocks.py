@@ -57,8 +57,15 @@ def _evaluation(row: Result) -> list[str]:
     seconds = {entry["name"]: digits(entry["median"] / 1e3) for entry in row["contenders"]}
     cells = [row["label"], seconds["network"], seconds["freqops"]]
     for name in ("torch.fft", "numpy"):
-        cells.append(f"{seconds[name]} ({row['ratios'][name]:.2f}x)" if name in seconds else "")
+        cells.append(f"{seconds[name]} ({_ratio(row, name)})" if name in seconds else "")
     return cells
+
+
+def _ratio(row: Result, name: str) -> str:
+    """A ratio, with `~` where the quartiles of its rounds lie on both sides of 1."""
+    ratio = row["ratios"][name]
+    first, third = row.get("ratio_quartiles", {}).get(name, (ratio, ratio))
+    return f"{'~' * (first < 1 < third)}{ratio:.2f}x"
 
 
 def recipes(kept: Kept) -> str | None:

@@ -69,7 +69,9 @@ class KernelSpectra:
                 self._held.move_to_end(own)
         if held is not None and held.weight is not None and torch.equal(held.weight, weight):
             return held
-        held = KernelSpectrum(build(), weight.clone(), next(_numbers))
+        # Copied before it is read: a weight that changes meanwhile then differs from its copy.
+        copy = weight.clone()
+        held = KernelSpectrum(build(), copy, next(_numbers))
         with self._lock:
             self._held.pop(own, None)
             if held.nbytes <= self._nbytes:

@@ -457,6 +457,19 @@ def test_kernel_spectra_are_kept_and_bounded() -> None:
     assert len(cache) == 0
 
 
+def test_a_weight_that_changes_while_its_spectrum_is_built_is_not_taken_for_the_new_one() -> None:
+    cache = KernelSpectra(entries=2, nbytes=1 << 12)
+    weight = torch.zeros(8, device="cpu")
+
+    def build() -> Tensor:
+        made = weight.clone()
+        weight.fill_(1)  # as another thread's optimizer would
+        return made
+
+    assert not cache.get(weight, "", build).values.any()
+    assert bool((cache.get(weight, "", weight.clone).values == 1).all())
+
+
 @pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16], ids=str)
 @pytest.mark.parametrize("groups", [1, 4])
 def test_evaluation_transforms_a_weight_once(
